@@ -1,0 +1,1 @@
+"""Seedbook: an executable book about randomness in learning systems."""

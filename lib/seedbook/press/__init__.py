@@ -1,0 +1,1 @@
+"""The press: runs chapters, keeps their runs, publishes editions, builds the book."""
