@@ -1,0 +1,707 @@
+"""The command ``seedbook``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# Only what every command needs is imported here; the rest inside the commands.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; exit code 0, 1 (it failed), 2 (it was asked wrongly)."""
+    arguments = _parser().parse_args(argv)
+    from .catalog import CatalogError
+    from .chapter import ChapterError
+    from .editions import PublishError
+    from .parameters import ParameterError
+    from .store import StoreError
+
+    try:
+        return arguments.command(arguments) or 0
+    except (ParameterError, ChapterError, CatalogError, FileNotFoundError) as error:
+        print(f"seedbook: {error}", file=sys.stderr)
+        return 2
+    except (PublishError, StoreError) as error:
+        print(f"seedbook: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("seedbook: stopped; what was finished is kept", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seedbook", description="Run, check, publish and read the chapters of the book."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int | None], help: str):
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=command)
+        return sub
+
+    add("list", _list, "list the chapters with their editions and verdicts")
+    show = add("show", _show, "show a chapter: parameters, profiles, claims")
+    show.add_argument("slug")
+    check = add("check", _check, "check that chapters keep the contract")
+    check.add_argument("slug", nargs="*", help="chapters; all that exist by default")
+    why = add("why", _why, "say what is stale, and which change made it so")
+    why.add_argument("slug", nargs="*")
+    run = add("run", _run, "run chapters; a run that exists is not made again")
+    run.add_argument("slug", nargs="*", help="chapters")
+    run.add_argument("--all", action="store_true", help="every chapter that exists")
+    _running(run)
+    run.add_argument(
+        "--replicate",
+        type=int,
+        default=0,
+        metavar="I",
+        help="the i-th derived seed (0: publishable)",
+    )
+    run.add_argument("--force", action="store_true", help="run again even if the run exists")
+    sweep = add("sweep", _sweep, "run one chapter over values and seeds, and tabulate the verdicts")
+    sweep.add_argument("slug")
+    _running(sweep)
+    sweep.add_argument(
+        "--seeds", type=int, default=5, metavar="N", help="derived seeds per value (default 5)"
+    )
+    sweep.add_argument(
+        "--first",
+        type=int,
+        default=1,
+        metavar="I",
+        help="first replicate (default 1; 0 is the edition's)",
+    )
+    sweep.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the table of measures and verdicts as CSV"
+    )
+    compare = add("compare", _compare, "set two runs side by side: claims, numbers, parameters")
+    compare.add_argument(
+        "a",
+        help="SLUG (newest run), SLUG/RUN (a prefix is enough), edition:SLUG[/PROFILE], or a folder",
+    )
+    compare.add_argument(
+        "b", nargs="?", help="the same; by default the edition of the same chapter"
+    )
+    verify = add(
+        "verify", _verify, "run editions again and hold every number against its tolerance"
+    )
+    verify.add_argument("slug", nargs="*")
+    verify.add_argument("--profile", default="quick", choices=("quick", "full"))
+    publish = add("publish", _publish, "make the current run of a chapter its edition")
+    publish.add_argument("slug", nargs="+")
+    publish.add_argument("--profile", default="quick", choices=("quick", "full"))
+    book = add("book", _book, "run what is stale and build the book")
+    book.add_argument("--no-run", action="store_true", help="build from what there is")
+    book.add_argument("--no-warm", action="store_true", help="start every kernel from nothing")
+    serve = add("serve", _serve, "serve the book with live figures and the re-run panel")
+    serve.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    new = add("new", _new, "write the scaffold of a chapter that the catalogue lists")
+    new.add_argument("slug")
+    add("doctor", _doctor, "say what is missing on this machine, and what to do")
+    return parser
+
+
+def _running(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "-p", action="append", default=[], metavar="NAME=VALUE", help="set a parameter (repeatable)"
+    )
+    sub.add_argument(
+        "--profile", default="quick", metavar="NAME", help="smoke, quick (default), full or sweep"
+    )
+    sub.add_argument("--salmon", action="store_true", help="replace the mechanism by its null")
+    sub.add_argument("--no-warm", action="store_true", help="start every kernel from nothing")
+
+
+# -- looking --------------------------------------------------------------------------------------
+
+
+def _console():
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def _table(*columns: str):
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        *columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold"
+    )
+
+
+def _strip(verdicts: dict[str, Any]) -> str:
+    marks = {"supported": "●", "contradicted": "✕", "inconclusive": "◐", "out of scope": "–"}
+    return "".join(marks.get(v["verdict"], "?") for v in verdicts.values())
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from . import catalog, editions
+
+    book = catalog.load()
+    table = _table("chapter", "part", "paper", "state", "quick", "verdicts")
+    for entry in book.chapters:
+        state, seconds, strip = "in preparation", "", ""
+        if entry.exists:
+            edition = editions.get(entry, book.root, "quick")
+            state = (
+                "not published" if edition is None else "current" if edition.current else "stale"
+            )
+            if edition:
+                seconds, strip = (
+                    f"{edition.run['wall_s']:.0f} s",
+                    _strip(edition.claims["verdicts"]),
+                )
+        table.add_row(entry.slug, entry.part, entry.authors_short, state, seconds, strip)
+    _console().print(table)
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from . import catalog, chapter, editions
+
+    book = catalog.load()
+    entry = book.chapter(arguments.slug)
+    console = _console()
+    console.print(
+        f"[bold]{entry.title}[/]\n{entry.authors_short}, part {entry.part}\n{entry.question}\n"
+    )
+    if not entry.exists:
+        console.print("in preparation: there is no notebook yet")
+        return 0
+    source = chapter.read(entry.slug, book.root)
+    table = _table("parameter", "type", "default", "range", "what it does")
+    for p in source.parameters:
+        allowed = p.range or ", ".join(map(repr, p.choices))
+        table.add_row(p.name, p.type, repr(p.default), allowed, p.help)
+    console.print(table)
+    for name, profile in entry.profiles.items():
+        sets = ", ".join(f"{k}={v}" for k, v in profile["set"].items())
+        console.print(f"profile {name}: {sets} ({profile['why']})", markup=False)
+    for profile in editions.PROFILES:
+        edition = editions.get(entry, book.root, profile)
+        if edition:
+            state = "current" if edition.current else "stale"
+            console.print(
+                f"\n{profile} edition, {state}, seed {edition.run['parameters']['seed']}",
+                markup=False,
+            )
+            console.print(_claims_table(edition.claims))
+    return 0
+
+
+def _interval(m: dict[str, Any] | None) -> str:
+    if not m or m["estimate"] is None:
+        return "–"
+    if m["exact"] or m["low"] is None:
+        return f"{m['estimate']:.4g}"
+    return f"{m['estimate']:.4g} [{m['low']:.3g}, {m['high']:.3g}]"
+
+
+def _claims_table(claims: dict[str, Any]):
+    table = _table("id", "claim", "paper", "ours", "null", "verdict")
+    for c in claims["claims"]:
+        measures = claims["measures"]
+        null = _interval(measures.get(c["null"])) if c["null"] else ""
+        verdict = claims["verdicts"][c["id"]]["verdict"]
+        table.add_row(
+            c["id"], c["sentence"], c["paper"], _interval(measures.get(c["measure"])), null, verdict
+        )
+    return table
+
+
+def _chosen(slugs: list[str]) -> tuple[Any, list[Any]]:
+    from . import catalog
+
+    book = catalog.load()
+    return book, [book.chapter(s) for s in slugs] or [c for c in book.chapters if c.exists]
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from . import chapter
+
+    book, entries = _chosen(arguments.slug)
+    bad = 0
+    for entry in entries:
+        problems = chapter.check(chapter.read(entry.slug, book.root), entry)
+        bad += bool(problems)
+        print(f"{entry.slug}: {'ok' if not problems else ''}".rstrip())
+        for problem in problems:
+            print(f"  {problem}")
+    return 1 if bad else 0
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from . import editions
+
+    book, entries = _chosen(arguments.slug)
+    for entry in entries:
+        for profile in editions.PROFILES:
+            if profile == "full" and not editions.folder(book.root, entry.slug, "full").is_dir():
+                continue
+            reasons = editions.stale(entry, book.root, profile)
+            print(f"{entry.slug} {profile}: {'current' if not reasons else 'stale'}")
+            for reason in reasons:
+                print(f"  {reason}")
+    return 0
+
+
+# -- running --------------------------------------------------------------------------------------
+
+
+def _given(slug: str, texts: list[str], salmon: bool) -> dict[str, list[Any]]:
+    """Values per parameter name, in order; more than one only where -p is repeated."""
+    from . import chapter, parameters
+
+    known = chapter.read(slug).parameters
+    out: dict[str, list[Any]] = {}
+    for text in texts:
+        name, value = parameters.from_text(known, text)
+        out.setdefault(name, []).append(value)
+    if salmon:
+        out["salmon"] = [True]
+    return out
+
+
+class Progress:
+    """Runs under way: a bar each on a terminal, a line an event on a pipe."""
+
+    def __init__(self, total: int):
+        self.total, self.finished = total, 0
+        self.bars: dict[int, Any] = {}
+        self.rich: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Rich
+
+            self.rich = Rich(
+                TextColumn("{task.fields[label]}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[doing]}"),
+                console=Console(stderr=True, highlight=False),
+                transient=False,
+            )
+
+    def __enter__(self):
+        if self.rich:
+            self.rich.start()
+        return self
+
+    def __exit__(self, *failure):
+        if self.rich:
+            self.rich.stop()
+
+    def __call__(self, plan, event) -> None:
+        kind, text = event["event"], self.say(event)
+        if not self.rich:
+            if kind in ("start", "cell", "done", "failed"):
+                print(f"{plan.label}: {text}", file=sys.stderr, flush=True)
+            return
+        bar = self.bars.get(id(plan))
+        if bar is None:
+            bar = self.bars[id(plan)] = self.rich.add_task(
+                "", total=1.0, label=plan.label, doing=""
+            )
+        if kind in ("cell", "progress"):
+            inside = event.get("fraction", 0.0)
+            self.rich.update(bar, completed=(event["k"] - 1 + inside) / event["n"], doing=text)
+        elif kind == "done":
+            self.rich.update(bar, completed=1.0, doing=text)
+        elif kind in ("start", "failed"):
+            self.rich.update(bar, doing=text)
+
+    @staticmethod
+    def say(event: dict[str, Any]) -> str:
+        """One line for an event."""
+        left = "" if event.get("left") is None else f", about {event['left']:.0f} s left"
+        match event["event"]:
+            case "start":
+                how = {"redraw": "redrawn from stored frames", "run": "runs"}.get(
+                    event["how"], event["how"]
+                )
+                return f"{how} with seed {event['seed']}{left}"
+            case "cell" | "progress":
+                inside = f" {event['fraction']:.0%}" if "fraction" in event else ""
+                return f"cell {event['k']} of {event['n']}, {event['cell']}{inside}{left}"
+            case "done":
+                return {"kept": "is there already", "redraw": "redrawn", "run": "done"}[
+                    event["how"]
+                ]
+            case "failed":
+                return "failed"
+        return event["event"]
+
+
+def _execute(plans: list[Any], warm: bool) -> list[Any]:
+    from . import executor
+
+    with Progress(len(plans)) as progress:
+        return executor.execute(plans, progress, warm=warm)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from . import catalog, parameters, runner
+
+    book = catalog.load()
+    slugs = [c.slug for c in book.chapters if c.exists] if arguments.all else arguments.slug
+    if not slugs:
+        raise parameters.ParameterError("name a chapter, or --all; `seedbook list` shows them")
+    plans = []
+    for slug in slugs:
+        book.chapter(slug)
+        given = _given(slug, arguments.p, arguments.salmon)
+        for name, values in given.items():
+            if len(values) > 1:
+                raise parameters.ParameterError(
+                    f"-p {name} is given {len(values)} times; that is for `seedbook sweep`"
+                )
+        plans.append(
+            runner.prepare(
+                slug,
+                root=book.root,
+                profile=arguments.profile,
+                given={k: v[0] for k, v in given.items()},
+                replicate=arguments.replicate,
+                force=arguments.force,
+            )
+        )
+    return _report(plans, _execute(plans, not arguments.no_warm))
+
+
+def _report(plans: list[Any], results: list[Any]) -> int:
+    from . import runner
+
+    failed = 0
+    console = _console()
+    for plan, result in zip(plans, results, strict=True):
+        if isinstance(result, runner.RunError):
+            failed += 1
+            kept = f"\n  what there is of it lies in {result.folder}" if result.folder else ""
+            print(f"seedbook: {result}{kept}", file=sys.stderr)
+            continue
+        record = result.record
+        console.print(
+            f"\n{plan.label}: {record['wall_s']:.0f} s, seed {record['parameters']['seed']}, {result.folder}",
+            markup=False,
+        )
+        if record["profile"] == "smoke":
+            console.print("smoke profile: these verdicts mean nothing")
+        elif record["profile"] not in ("quick", "full"):
+            console.print(
+                f"{record['profile']} parameters: the rules were justified for quick and full"
+            )
+        console.print(_claims_table(result.claims))
+    return 1 if failed else 0
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    import itertools
+
+    from . import catalog, parameters, runner
+
+    book = catalog.load()
+    book.chapter(arguments.slug)
+    if arguments.seeds < 1:
+        raise parameters.ParameterError(f"--seeds {arguments.seeds}: must be 1 or more")
+    given = _given(arguments.slug, arguments.p, arguments.salmon)
+    if "seed" in given:
+        raise parameters.ParameterError("a sweep derives its seeds; use --seeds N")
+    settings = [
+        dict(zip(given, values, strict=True)) for values in itertools.product(*given.values())
+    ]
+    plans, rows = [], []
+    for setting in settings:
+        for i in range(arguments.first, arguments.first + arguments.seeds):
+            plans.append(
+                runner.prepare(
+                    arguments.slug,
+                    root=book.root,
+                    profile=arguments.profile,
+                    given=setting,
+                    replicate=i,
+                )
+            )
+            rows.append((setting, i))
+    results = _execute(plans, not arguments.no_warm)
+    failed = [r for r in results if isinstance(r, runner.RunError)]
+    for error in failed:
+        print(f"seedbook: {error}", file=sys.stderr)
+    done = [
+        (s, i, r)
+        for (s, i), r in zip(rows, results, strict=True)
+        if not isinstance(r, runner.RunError)
+    ]
+    varied = [k for k, v in given.items() if len(v) > 1]
+    _print_sweep(varied, settings, done)
+    if arguments.out:
+        _write_sweep(arguments.out, list(given), done)
+    return 1 if failed else 0
+
+
+def _print_sweep(varied: list[str], settings: list[dict[str, Any]], done: list[Any]) -> None:
+    from collections import Counter
+
+    table = _table(*varied, "claim", "verdicts over seeds", "estimate: lowest, median, highest")
+    for setting in settings:
+        mine = [r.claims for s, _, r in done if s == setting]
+        if not mine:
+            continue
+        for c in mine[0]["claims"]:
+            counts = Counter(m["verdicts"][c["id"]]["verdict"] for m in mine)
+            values = sorted(
+                v
+                for m in mine
+                if (v := (m["measures"].get(c["measure"]) or {}).get("estimate")) is not None
+            )
+            spread = (
+                f"{values[0]:.4g}, {values[len(values) // 2]:.4g}, {values[-1]:.4g}"
+                if values
+                else "–"
+            )
+            verdicts = ", ".join(f"{v} {n} of {len(mine)}" for v, n in counts.most_common())
+            table.add_row(*(str(setting[k]) for k in varied), c["id"], verdicts, spread)
+    _console().print(table)
+
+
+def _write_sweep(path: Path, names: list[str], done: list[Any]) -> None:
+    import csv
+
+    with open(path, "w", newline="", encoding="utf-8") as f:
+        out = csv.writer(f)
+        out.writerow(
+            [*names, "replicate", "seed", "claim", "verdict", "measure", "estimate", "low", "high"]
+        )
+        for setting, i, run in done:
+            claims, seed = run.claims, run.record["parameters"]["seed"]
+            for c in claims["claims"]:
+                m = claims["measures"].get(c["measure"]) or {}
+                verdict = claims["verdicts"][c["id"]]["verdict"]
+                out.writerow(
+                    [*(setting[n] for n in names), i, seed, c["id"], verdict, c["measure"]]
+                    + [m.get(k) for k in ("estimate", "low", "high")]
+                )
+
+
+# -- comparing ------------------------------------------------------------------------------------
+
+
+def _find_run(text: str):
+    from . import catalog, editions, parameters, store
+
+    book = catalog.load()
+    if text.startswith("edition:"):
+        slug, _, profile = text.removeprefix("edition:").partition("/")
+        edition = editions.get(book.chapter(slug), book.root, profile or "quick")
+        if edition is None:
+            raise parameters.ParameterError(f"{slug} has no {profile or 'quick'} edition")
+        return store.Run(edition.folder)
+    if (Path(text) / "run.json").is_file():
+        return store.Run(Path(text))
+    slug, _, name = text.partition("/")
+    book.chapter(slug)
+    runs = [r for r in store.runs(book.root, slug) if r.folder.name.startswith(name)]
+    if not runs:
+        raise parameters.ParameterError(f"no run {text!r}; `seedbook run {slug}` makes one")
+    return runs[0]
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    a = _find_run(arguments.a)
+    b = _find_run(arguments.b or f"edition:{a.record['slug']}")
+    if a.record["slug"] != b.record["slug"]:
+        print("seedbook: two runs of different chapters cannot be compared", file=sys.stderr)
+        return 2
+    console = _console()
+    for label, run in (("A", a), ("B", b)):
+        r = run.record
+        console.print(
+            f"{label}: {r['slug']} {r['run']}, {r['profile']}, seed {r['parameters']['seed']}, "
+            f"{r['wall_s']:.0f} s on {r['device']['name']}",
+            markup=False,
+        )
+    pa, pb = a.record["parameters"], b.record["parameters"]
+    for name in dict.fromkeys([*pa, *pb]):
+        if pa.get(name) != pb.get(name):
+            console.print(f"  {name}: {pa.get(name)!r} in A, {pb.get(name)!r} in B", markup=False)
+    ca, cb = a.claims, b.claims
+    table = _table("id", "measure", "A", "B", "verdict A", "verdict B", "")
+    for c in ca["claims"]:
+        va = ca["verdicts"][c["id"]]["verdict"]
+        vb = cb["verdicts"].get(c["id"], {"verdict": "–"})["verdict"]
+        table.add_row(
+            c["id"],
+            c["measure"],
+            _interval(ca["measures"].get(c["measure"])),
+            _interval(cb["measures"].get(c["measure"])),
+            va,
+            vb,
+            "" if va == vb else "differs",
+        )
+    console.print(table)
+    for figure in sorted(p.name for p in (a.folder / "figures").glob("fig-*")):
+        other = b.folder / "figures" / figure
+        if other.is_file():
+            same = (a.folder / "figures" / figure).read_bytes() == other.read_bytes()
+            paths = "the same drawing" if same else f"{a.folder / 'figures' / figure}  |  {other}"
+            console.print(f"{figure}: {paths}", markup=False)
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    import tempfile
+
+    from . import editions, runner
+
+    book, entries = _chosen(arguments.slug)
+    targets = [
+        (entry, edition)
+        for entry in entries
+        if (edition := editions.get(entry, book.root, arguments.profile)) is not None
+    ]
+    with tempfile.TemporaryDirectory(prefix="seedbook-verify-") as shelf:
+        plans = [
+            runner.prepare(
+                entry.slug,
+                root=book.root,
+                profile=arguments.profile,
+                given=edition.run["parameters"],
+                force=True,
+                shelf=Path(shelf),
+            )
+            for entry, edition in targets
+        ]
+        results = [
+            r if isinstance(r, runner.RunError) else r.claims for r in _execute(plans, warm=True)
+        ]
+    bad = 0
+    for (entry, edition), result in zip(targets, results, strict=True):
+        if isinstance(result, runner.RunError):
+            print(f"{entry.slug}: {result}")
+            bad += 1
+            continue
+        differences = held_against(edition.claims, result, entry.tolerance)
+        bad += bool(differences)
+        print(f"{entry.slug}: {'every number holds' if not differences else 'differs'}")
+        for line in differences:
+            print(f"  {line}")
+    return 1 if bad else 0
+
+
+def held_against(old: dict[str, Any], new: dict[str, Any], tolerance: dict[str, Any]) -> list[str]:
+    """Numbers and verdicts of a re-execution that leave their declared tolerance.
+
+    Parameters
+    ----------
+    old, new : dict
+        Two claims records.
+    tolerance : dict
+        ``default`` and measures by name: largest allowed absolute difference.
+    """
+    out = []
+    for name, m in old["measures"].items():
+        allowed = float(tolerance.get(name, tolerance.get("default", 0)))
+        other = new["measures"].get(name, {})
+        for part in ("estimate", "low", "high"):
+            x, y = m[part], other.get(part)
+            if x is None or y is None:
+                if x is not y:
+                    out.append(f"{name} {part}: {x} before, {y} now")
+            elif abs(x - y) > allowed:
+                out.append(
+                    f"{name} {part}: {x:.6g} before, {y:.6g} now, allowed difference {allowed:g}"
+                )
+    for claim, v in old["verdicts"].items():
+        now = new["verdicts"].get(claim, {}).get("verdict")
+        if now != v["verdict"]:
+            out.append(f"claim {claim}: {v['verdict']} before, {now} now")
+    return out
+
+
+# -- publishing -----------------------------------------------------------------------------------
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from . import catalog, editions, runner
+
+    book = catalog.load()
+    plans = [
+        runner.prepare(slug, root=book.root, profile=arguments.profile) for slug in arguments.slug
+    ]
+    results = _execute(plans, True)
+    bad = 0
+    for plan, result in zip(plans, results, strict=True):
+        if isinstance(result, runner.RunError):
+            print(f"seedbook: {result}", file=sys.stderr)
+            bad += 1
+            continue
+        edition = editions.publish(result, book.root)
+        print(
+            f"{plan.slug}: published {edition.run['run']} as {edition.folder.relative_to(book.root)}"
+        )
+    return 1 if bad else 0
+
+
+def _book(arguments: argparse.Namespace) -> int:
+    from . import book as pages
+    from . import catalog, editions, runner
+
+    shelf = catalog.load()
+    failed = []
+    if not arguments.no_run:
+        stale = [c for c in shelf.chapters if c.exists and editions.stale(c, shelf.root, "quick")]
+        plans = [runner.prepare(c.slug, root=shelf.root) for c in stale]
+        failed = [
+            r for r in _execute(plans, not arguments.no_warm) if isinstance(r, runner.RunError)
+        ]
+        for error in failed:
+            print(f"seedbook: {error}", file=sys.stderr)
+    pages.assemble(shelf.root)
+    index = pages.build(shelf.root)
+    problems = pages.check(index.parent.parent if index.parent.name == "book" else index.parent)
+    for problem in problems:
+        print(f"seedbook: {problem}", file=sys.stderr)
+    print(f"The book is built. Open {index}")
+    return 1 if failed or problems else 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    try:
+        from . import server
+    except ImportError:
+        print(
+            "seedbook: the reader's server is in preparation; open the built pages instead",
+            file=sys.stderr,
+        )
+        return 1
+    return server.main(arguments.rest)
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from . import catalog, scaffold
+
+    book = catalog.load()
+    path = scaffold.write(book.chapter(arguments.slug))
+    print(f"wrote {path}; `seedbook check {arguments.slug}` says what it still lacks")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from . import doctor
+
+    lines = doctor.examine()
+    for ok, text in lines:
+        print(f"{'ok  ' if ok else 'MISSING'} {text}" if not ok else f"ok      {text}")
+    return 0 if all(ok for ok, _ in lines) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
