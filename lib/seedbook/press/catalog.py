@@ -156,7 +156,9 @@ def load(root: Path | None = None) -> Catalog:
     try:
         raw = yaml.load(file.read_text(encoding="utf-8"), _Loader)
         return _catalog(raw, folder)
-    except (yaml.YAMLError, CatalogError) as error:
+    except yaml.YAMLError as error:
+        raise CatalogError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    except CatalogError as error:
         raise CatalogError(f"{file}: {error}") from None
 
 
