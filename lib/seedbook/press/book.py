@@ -1,0 +1,628 @@
+"""The book: pages from executed chapters, built by Jupyter Book, checked to stand alone.
+
+`assemble` writes what is generated below ``book/chapters`` (not committed): one page per chapter
+of the catalogue, made of the source notebook's prose and the outputs of the run that is shown,
+matched by cell id; and the fragments that the committed pages include. `build` runs Jupyter Book
+with warnings as errors. `check` reads the built site and says what a reader would stumble over.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import yaml
+
+from seedbook import claims
+from seedbook.press import catalog, editions, parameters, render
+from seedbook.press.catalog import Catalog, Chapter
+from seedbook.press.chapter import PLACEHOLDER, Cell, Source
+from seedbook.press.chapter import read as read_source
+from seedbook.press.editions import Edition
+from seedbook.press.root import root as find_root
+
+PAGES = Path("book", "chapters")
+ACROSS = (
+    ("ledger", "Ledger"),
+    ("colophon", "Colophon"),
+    ("bibliography", "Bibliography"),
+)
+FOLDED = ("parameters", "setup", "claims", "view")
+KEPT_MIMES = ("image/svg+xml", "image/png", "text/html", "text/latex", "text/plain")
+MAX_PAGE = 1_000_000  # bytes
+ENOUGH_SEEDS, AGREEING = 10, 0.9  # fewer than 9 of 10 fresh seeds: fragile
+
+
+class BookError(RuntimeError):
+    """The book cannot be made; the message says which page, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A chapter with the editions that its page shows, the first one leading."""
+
+    chapter: Chapter
+    editions: Sequence[Edition]
+
+    @property
+    def done(self) -> bool:
+        """Whether there is something to show."""
+        return bool(self.editions)
+
+    @property
+    def cost(self) -> float | None:
+        """Seconds of the quick run, or of the run shown where there is no quick one."""
+        quick = [e for e in self.editions if e.profile == "quick"]
+        return (quick or self.editions)[0].run["wall_s"] if self.done else None
+
+    @cached_property
+    def verdicts(self) -> dict[str, str]:
+        """Claim id to the word shown, in claim order."""
+        return shown_verdicts(self.editions[0]) if self.done else {}
+
+
+def entries(cat: Catalog, *, preview: bool = True) -> list[Entry]:
+    """Every chapter in book order, with what can be shown of it.
+
+    Parameters
+    ----------
+    preview : bool
+        Show runs that are not published as well, marked as such.
+    """
+    out = []
+    for part in cat.parts:
+        for chapter in cat.chapters:
+            if chapter.part == part.id:
+                found = editions.shown(chapter, cat.root)
+                out.append(Entry(chapter, [e for e in found if preview or e.published]))
+    return out
+
+
+def shown_verdicts(edition: Edition) -> dict[str, str]:
+    """Verdicts of an edition as the book says them: *fragile* where fresh seeds do not agree."""
+    out = {}
+    for claim in edition.claims["claims"]:
+        verdict = edition.claims["verdicts"][claim["id"]]["verdict"]
+        k, n = agreement(edition, claim["id"])
+        fragile = verdict == "supported" and n >= ENOUGH_SEEDS and k < AGREEING * n
+        out[claim["id"]] = "fragile" if fragile else verdict
+    return out
+
+
+def agreement(edition: Edition, claim: str) -> tuple[int, int]:
+    """How many other seeds agree with an edition on a claim, and of how many.
+
+    A run counts if it was judged by the same rules and has another seed.
+    """
+    mine = edition.claims["verdicts"][claim]["verdict"]
+    k = n = 0
+    for past in edition.history:
+        if past["seed"] != edition.run["parameters"]["seed"] and claim in past["verdicts"]:
+            n += 1
+            k += past["verdicts"][claim] == mine
+    return k, n
+
+
+def note_on(edition: Edition) -> str:
+    """What a reader must know of an edition; empty for a published, current one."""
+    if not edition.published:
+        return "not published"
+    return "" if edition.current else "stale: the chapter has changed since"
+
+
+# --- the table of contents -------------------------------------------------------------------
+
+
+def toc(cat: Catalog) -> dict[str, Any]:
+    """Contents of the book in sphinx-external-toc's format, from the catalogue alone."""
+    parts: list[dict[str, Any]] = []
+    for part in cat.parts:
+        pages = [{"file": f"book/parts/{part.id}", "title": "About this part"}]
+        for chapter in cat.chapters:
+            if chapter.part == part.id:
+                page = (PAGES / chapter.slug).as_posix()
+                pages.append({"file": page, "title": chapter.short})
+        parts.append({"caption": part.title, "chapters": pages})
+    across = [{"file": f"book/{name}", "title": title} for name, title in ACROSS]
+    parts.append({"caption": "Across the book", "chapters": across})
+    return {"format": "jb-book", "root": "book/index", "parts": parts}
+
+
+def _write_toc(cat: Catalog) -> None:
+    head = "# Written by `seedbook book` from notebooks/catalog.yml; do not edit.\n"
+    text = head + yaml.safe_dump(toc(cat), sort_keys=False, allow_unicode=True, width=100)
+    _write(cat.root / "_toc.yml", text)
+
+
+# --- assembling ------------------------------------------------------------------------------
+
+
+def assemble(root: Path | None = None, *, preview: bool = True) -> list[Entry]:
+    """Write every generated page and fragment of the book at `root`.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The book's folder, found by `seedbook.press.root` when not given.
+    preview : bool
+        Show current runs that are not published, marked as such.
+
+    Returns
+    -------
+    list of Entry
+        The chapters in book order.
+
+    Raises
+    ------
+    BookError
+        If a page's prose names a measure that its run has not, or a run lacks an output.
+    """
+    cat = catalog.load(root or find_root())
+    listed = entries(cat, preview=preview)
+    out = cat.root / PAGES
+    wanted: set[Path] = set()
+    for entry in listed:
+        slug = entry.chapter.slug
+        if entry.done:
+            first = entry.editions[0]
+            _write(out / f"{slug}.ipynb", json.dumps(page(entry), indent=1, ensure_ascii=False))
+            wanted.add(out / f"{slug}.ipynb")
+            thumbnail = first.folder / "figures" / "thumbnail.svg"
+            if thumbnail.is_file():
+                copied = out / "_static" / "thumbnails" / f"{slug}.svg"
+                _write(copied, thumbnail.read_text(encoding="utf-8"))
+                wanted.add(copied)
+        else:
+            _write(out / f"{slug}.md", _preparation_page(entry.chapter))
+            wanted.add(out / f"{slug}.md")
+        if entry.chapter.exists:
+            notebook = out / "_static" / "sources" / f"{slug}.ipynb"
+            _write(notebook, entry.chapter.notebook.read_text(encoding="utf-8"))
+            wanted.add(notebook)
+    for name, html in _fragments(cat, listed).items():
+        _write(out / "_html" / f"{name}.html", html)
+        wanted.add(out / "_html" / f"{name}.html")
+    (out / "_static").mkdir(parents=True, exist_ok=True)
+    for old in out.rglob("*"):
+        if old.is_file() and old not in wanted:
+            old.unlink()
+    _write_toc(cat)
+    return listed
+
+
+def page(entry: Entry) -> dict[str, Any]:
+    """A chapter's page as a notebook: prose of the source, outputs of the edition shown."""
+    chapter, (edition, *others) = entry.chapter, entry.editions
+    source = read_source(chapter.slug, chapter.root)
+    executed = json.loads((edition.folder / "notebook.ipynb").read_text(encoding="utf-8"))
+    outputs = {c["id"]: c["outputs"] for c in executed["cells"] if c["cell_type"] == "code"}
+    cells: list[dict[str, Any]] = []
+    for cell in source.cells:
+        if cell.stage == "markdown":
+            text = _fill(cell, cell.source, edition)
+            cells.append(_markdown(cell.id, text))
+            if cell.id == "title":
+                cells.append(_markdown("at-a-glance", _raw(_glance(entry))))
+        else:
+            if cell.stage == "parameters":
+                cells.append(_markdown("parameter-table", _parameters(source, edition)))
+            if cell.id not in outputs:
+                raise BookError(
+                    f"{chapter.slug}: the {edition.profile} run has no cell {cell.id!r}; "
+                    f"run `seedbook run {chapter.slug}`"
+                )
+            shown = _outputs(cell, outputs[cell.id], entry, others)
+            cells.append(_code(cell, shown, edition))
+    cells.append(_markdown("provenance", _raw(render.provenance(edition.run, note_on(edition)))))
+    metadata = {k: v for k, v in source.raw["metadata"].items() if k in ("kernelspec",)}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
+
+
+def _markdown(name: str, text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+
+def _code(cell: Cell, outputs: list[dict[str, Any]], edition: Edition) -> dict[str, Any]:
+    metadata = copy.deepcopy(cell.metadata)
+    tags = [*cell.tags, f"cell-{cell.id}"]  # a tag becomes a class, by which a script finds it
+    metadata["tags"] = [*tags, "hide-input"] if cell.stage in FOLDED else tags
+    figure = metadata.get("mystnb", {}).get("figure", {})
+    if "caption" in figure:
+        figure["caption"] = _fill(cell, figure["caption"], edition)
+    return {
+        "cell_type": "code",
+        "id": cell.id,
+        "metadata": metadata,
+        "execution_count": None,
+        "source": cell.source,
+        "outputs": outputs,
+    }
+
+
+def _fill(cell: Cell, text: str, edition: Edition) -> str:
+    """Put our numbers in the place of ``{{ measure }}``."""
+    measures = edition.claims["measures"]
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in measures:
+            raise BookError(
+                f"{edition.claims['slug']}, cell {cell.id!r}: {{{{ {name} }}}} names no measure; "
+                f"there are {', '.join(sorted(measures))}"
+            )
+        return render.measure_text(measures[name])
+
+    return PLACEHOLDER.sub(value, text)
+
+
+def _outputs(
+    cell: Cell, found: Sequence[dict[str, Any]], entry: Entry, others: Sequence[Edition]
+) -> list[dict[str, Any]]:
+    out = []
+    record = entry.editions[0].claims
+    for output in found:
+        kind = output["output_type"]
+        if kind == "error":
+            raise BookError(
+                f"{record['slug']}, cell {cell.id!r}: its run ended in {output['ename']}; "
+                "a run that failed is never shown"
+            )
+        if kind == "stream":
+            if output["name"] == "stdout":
+                out.append(output)
+            continue
+        data = output["data"]
+        if claims.MIME in data and cell.stage == "view":
+            more = {e.profile: shown_verdicts(e) for e in others}
+            data = {"text/html": render.verdict_table(record, entry.verdicts, more)}
+        kept = {k: v for k, v in data.items() if k in KEPT_MIMES}
+        if "image/svg+xml" in kept or "image/png" in kept:
+            kept = {k: v for k, v in kept.items() if k.startswith("image/")}
+        out.append({"output_type": "display_data", "metadata": {}, "data": kept})
+    return out
+
+
+def _glance(entry: Entry) -> str:
+    first = entry.editions[0]
+    slug = entry.chapter.slug
+    costs = [
+        f"{e.profile} {render.duration(e.run['wall_s'])} on {_on(entry.chapter, e)}"
+        for e in entry.editions
+    ]
+    attributes = {"slug": slug, "profile": first.profile, "run": first.run["run"]}
+    attributes["published"] = str(first.published).lower()
+    note = note_on(first)
+    if note == "not published":
+        note = "Not published: this is a run of the working copy."
+    return render.glance(
+        entry.chapter, first.claims, entry.verdicts, costs, note.capitalize(), attributes
+    )
+
+
+def _on(chapter: Chapter, edition: Edition) -> str:
+    if edition.run["device"]["kind"] == "cpu":
+        return render.count(chapter.threads, "processor core")
+    return render.device(edition.run)
+
+
+def _parameters(source: Source, edition: Edition) -> str:
+    table = render.parameter_table(
+        parameters.parse(source.only("parameters").source), edition.run["parameters"]
+    )
+    text = (
+        "## Parameters\n\n"
+        f"Every one can be set: `seedbook run {source.slug} -p name=value`, or in the panel of "
+        "this page under `seedbook serve`."
+    )
+    return f"{text}\n\n{_raw(table)}"
+
+
+def _raw(html: str) -> str:
+    return f"```{{raw}} html\n{html}\n```"
+
+
+def _preparation_page(chapter: Chapter) -> str:
+    cite = render.cite(chapter)
+    mark = render.mark(render.IN_PREPARATION)
+    return (
+        f"# {chapter.title}\n\n{_raw(cite)}\n\n"
+        f'{_raw(f"""<p class="sb-lede">{escape(chapter.question)}</p>""")}\n\n'
+        f"{chapter.abstract}\n\n{_raw(f'<p>{mark}</p>')}\n"
+    )
+
+
+# --- fragments of the committed pages --------------------------------------------------------
+
+
+def _fragments(cat: Catalog, listed: Sequence[Entry]) -> dict[str, str]:
+    """Name to HTML of everything that ``book/*.md`` include."""
+    claims_shown = [v for e in listed for v in e.verdicts.values()]
+    done = [e for e in listed if e.done]
+    out = {
+        "totals": render.totals(len(done), len(listed), claims_shown, "ledger.html"),
+        "cards": render.card_list(
+            [
+                (part, f"parts/{part.id}.html", _cards(listed, part.id, i, "", 3))
+                for i, part in enumerate(cat.parts, 1)
+            ]
+        ),
+        "ledger": _ledger(listed),
+        "colophon": _colophon(done),
+    }
+    for i, part in enumerate(cat.parts, 1):
+        cards = "".join(_cards(listed, part.id, i, "../", 2))
+        out[f"part-{part.id}"] = f'<ul class="sb-cards">{cards}</ul>'
+    return out
+
+
+def _cards(listed: Sequence[Entry], part: str, number: int, up: str, level: int) -> list[str]:
+    """Cards of a part; `up` leads from the page to ``book/``."""
+    out = []
+    for order, entry in enumerate(listed):
+        chapter = entry.chapter
+        if chapter.part != part:
+            continue
+        picture = None
+        if entry.done and (entry.editions[0].folder / "figures" / "thumbnail.svg").is_file():
+            picture = f"{up}../_static/thumbnails/{chapter.slug}.svg"
+        out.append(
+            render.card(
+                chapter,
+                order=order,
+                part=number,
+                verdicts=list(entry.verdicts.values()),
+                cost=entry.cost,
+                thumbnail=picture,
+                href=f"{up}chapters/{chapter.slug}.html",
+                note=note_on(entry.editions[0]).split(":")[0] if entry.done else "",
+                level=level,
+            )
+        )
+    return out
+
+
+def _ledger(listed: Sequence[Entry]) -> str:
+    rows: list[str] = []
+    for entry in listed:
+        if not entry.done:
+            continue
+        edition = entry.editions[0]
+        for claim in edition.claims["claims"]:
+            k, n = agreement(edition, claim["id"])
+            rows.append(
+                render.ledger_row(
+                    entry.chapter,
+                    edition.claims,
+                    claim,
+                    verdict=entry.verdicts[claim["id"]],
+                    agree=f"{k}/{n}" if n else render.NOTHING,
+                    order=len(rows),
+                    href=f"chapters/{entry.chapter.slug}.html",
+                    note=note_on(edition).split(":")[0],
+                )
+            )
+    waiting = [e.chapter.short for e in listed if not e.done]
+    html = render.ledger(rows)
+    if waiting:
+        html += (
+            f'<p class="sb-waiting">{render.mark(render.IN_PREPARATION)} '
+            f"{escape(', '.join(waiting))}.</p>"
+        )
+    return html
+
+
+def _colophon(done: Sequence[Entry]) -> str:
+    """Every run shown: where, how long, with what; then versions, data and models."""
+    rows, versions = [], {}
+    for entry in done:
+        link = f'<a href="chapters/{entry.chapter.slug}.html">{escape(entry.chapter.short)}</a>'
+        for e in entry.editions:
+            memory = e.run.get("peak_memory_mb")
+            rows.append(
+                [
+                    link,
+                    escape(e.profile),
+                    escape(render.device(e.run)),
+                    str(entry.chapter.threads),
+                    render.duration(e.run["wall_s"]),
+                    f"{memory / 1000:.1f} GB" if memory else render.NOTHING,
+                    render.day(e.run["started"]),
+                    escape(note_on(e).split(":")[0] or "published"),
+                ]
+            )
+            for name, version in e.run["versions"].items():
+                versions.setdefault(name, set()).add(version)
+    if not rows:
+        return "<p>No chapter has run yet.</p>"
+    heads = ["Chapter", "Profile", "Machine", "Threads", "Time", "Memory", "Day", "Status"]
+    html = "<h2>Runs</h2>" + render.table(heads, rows, numeric=(3, 4, 5))
+    html += "<h2>Versions</h2>" + render.table(
+        ["Package", "Version"],
+        [
+            [escape(n), escape(", ".join(sorted(versions[n])))]
+            for n in sorted(versions, key=str.lower)
+        ],
+    )
+    sources = [
+        [
+            escape(entry.chapter.short),
+            escape(source["name"]),
+            _source_link(source["source"]),
+        ]
+        for entry in done
+        for source in entry.chapter.data
+    ]
+    sources += [
+        [escape(entry.chapter.short), escape(model["default"]), f"sha256 {model['sha256'][:12]}"]
+        for entry in done
+        for model in entry.chapter.models
+    ]
+    if sources:
+        html += "<h2>Data and models</h2>" + render.table(["Chapter", "Name", "Source"], sources)
+    return html
+
+
+def _source_link(source: str) -> str:
+    """``github:owner/repo@<commit>`` as a link to that commit."""
+    repository, _, commit = source.removeprefix("github:").partition("@")
+    address = f"https://github.com/{repository}/tree/{commit}"
+    return f'<a href="{escape(address)}">{escape(repository)}</a> at {commit[:12]}'
+
+
+def _write(path: Path, text: str) -> None:
+    """Write `text` unless it stands there already, so that a rebuild reads only what changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+# --- building --------------------------------------------------------------------------------
+
+
+def build(root: Path | None = None) -> Path:
+    """Run Jupyter Book on the assembled book, with warnings as errors.
+
+    Returns
+    -------
+    Path
+        The index page, ``_build/html/index.html``.
+
+    Raises
+    ------
+    BookError
+        With what Jupyter Book printed last, if it fails.
+    """
+    folder = root or find_root()
+    if not (folder / PAGES / "_html").is_dir():
+        raise BookError("nothing is assembled yet: run `seedbook book`, or book.assemble() first")
+    shutil.rmtree(folder / "_build" / "html", ignore_errors=True)  # else old images pile up
+    code = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "build", ".", "--all", "-W", "--keep-going"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    index = folder / "_build" / "html" / "index.html"
+    if done.returncode or not index.is_file():
+        lines = (done.stdout + done.stderr).splitlines()
+        told = [x for x in lines if "WARNING" in x or "ERROR" in x] or lines[-30:]
+        raise BookError("Jupyter Book failed:\n" + "\n".join(told))
+    return index
+
+
+# --- checking --------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    """What a browser would load from a page, and where its links lead."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.classes: set[str] = set()
+        self.code: list[str] = []  # inline scripts and styles
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {k: v or "" for k, v in attrs}
+        self.ids |= {found[k] for k in ("id", "name") if k in found}
+        self.classes |= set(found.get("class", "").split())
+        if "style" in found:
+            self.code.append(found["style"])
+        if tag == "link":
+            passive = {"canonical", "next", "prev", "index", "search", "author", "license"}
+            rels = set(found.get("rel", "").split())
+            (self.links if rels & passive else self.loads).append(found.get("href", ""))
+        elif tag in ("a", "area") and "href" in found:
+            self.links.append(found["href"])
+        else:
+            self.loads += [found[k] for k in ("src", "data", "poster", "xlink:href") if k in found]
+            self.loads += [x.split()[0] for x in found.get("srcset", "").split(",") if x.split()]
+        if tag in ("script", "style"):
+            self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._inside:
+            self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.code.append(data)
+
+
+_CSS_LOADS = re.compile(r"(?:@import\s+|url\()\s*['\"]?((?:https?:)?//[^'\")\s]+)", re.IGNORECASE)
+_SCRIPT_LOADS = re.compile(r"['\"]((?:https?:)?//[^'\"\s]+\.(?:js|css|mjs|woff2?))['\"]")
+
+
+def check(html: Path) -> list[str]:
+    """Problems of a built site, one sentence each; empty when all is well.
+
+    Looked for: what a browser would load from another host, links and anchors that lead nowhere,
+    tracebacks and error streams on pages, raw Markdown placeholders, pages over 1 MB.
+
+    Parameters
+    ----------
+    html : Path
+        The folder of the built site, or its index page.
+    """
+    folder = html.parent if html.is_file() else html
+    pages = {p: _Page(p.read_text(encoding="utf-8")) for p in sorted(folder.rglob("*.html"))}
+    pages = {p: v for p, v in pages.items() if "_static" not in p.relative_to(folder).parts}
+    if not pages:
+        return [f"{folder}: no page was built"]
+    problems = []
+    for path, parsed in pages.items():
+        name = path.relative_to(folder).as_posix()
+        problems += [f"{name}: {text}" for text in _page_problems(path, parsed)]
+        problems += [f"{name}: {text}" for text in _broken(path, parsed, pages, folder)]
+    for sheet in sorted(folder.rglob("*.css")):
+        for address in _CSS_LOADS.findall(sheet.read_text(encoding="utf-8")):
+            problems.append(f"{sheet.relative_to(folder).as_posix()}: loads {address}")
+    return problems
+
+
+def _page_problems(path: Path, parsed: _Page) -> Iterator[str]:
+    for address in parsed.loads:
+        if _foreign(address):
+            yield f"loads {address} from another host"
+    for code in parsed.code:
+        for address in (*_CSS_LOADS.findall(code), *_SCRIPT_LOADS.findall(code)):
+            yield f"names {address}, which a browser would load"
+    text = path.read_text(encoding="utf-8")
+    if "Traceback (most recent call last)" in text or "traceback" in parsed.classes:
+        yield "shows a traceback"
+    if "stderr" in parsed.classes:
+        yield "shows what a cell wrote to stderr"
+    for left in sorted(set(PLACEHOLDER.findall(text))):
+        yield f"shows {{{{ {left} }}}} unfilled"
+    if (size := len(text.encode())) > MAX_PAGE:
+        yield f"has {size / 1e6:.1f} MB; at most {MAX_PAGE / 1e6:g}"
+
+
+def _foreign(address: str) -> bool:
+    return urlsplit(address).scheme in ("http", "https", "ftp") or address.startswith("//")
+
+
+def _broken(path: Path, parsed: _Page, pages: dict[Path, _Page], folder: Path) -> Iterable[str]:
+    for address in dict.fromkeys((*parsed.links, *parsed.loads)):
+        if not address or urlsplit(address).scheme or address.startswith("//"):
+            continue
+        bare, anchor = urldefrag(address)
+        bare = unquote(bare.split("?")[0])
+        target = (path.parent / bare).resolve() if bare else path.resolve()
+        if not target.is_relative_to(folder.resolve()) or not target.is_file():
+            yield f"links to {address}, which does not exist"
+        elif anchor and target in pages and unquote(anchor) not in pages[target].ids:
+            yield f"links to {address}, and there is no such place on that page"

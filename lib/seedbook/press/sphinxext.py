@@ -1,0 +1,117 @@
+"""What Jupyter Book cannot be told by configuration: offline mathematics, links, numbers.
+
+Loaded by ``_config.yml``. The built book asks no foreign host for anything, so MathJax is copied
+out of the pip package ``sphinx-mathjax-offline``, which carries the files of the npm package.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+
+MATHJAX = "tex-mml-chtml.js"
+MATHJAX_FOLDERS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
+CHAPTERS = "book/chapters/"
+BINDER = "https://mybinder.org/v2/gh"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("config-inited", _configure, priority=999)
+    app.connect("env-updated", _number_figures_by_page)
+    app.connect("html-page-context", _links, priority=600)  # after the theme's own buttons
+    app.connect("build-finished", _copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    config.mathjax_path = f"mathjax/{MATHJAX}"  # below _static
+    # The menu can load speech rules from a foreign host; without it nothing does.
+    options = (config.mathjax3_config or {}).setdefault("options", {})
+    options["enableMenu"] = False
+    # sphinx-external-toc loads this one, which declares nothing about parallel reading: a warning.
+    if "sphinx_multitoc_numbering" in app.extensions:
+        app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
+
+
+def _copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    if exception is not None or app.builder.format != "html":
+        return
+    package = distribution("sphinx-mathjax-offline")
+    source = Path(str(package.locate_file("sphinx-mathjax-offline/static/mathjax")))
+    target = Path(app.outdir) / "_static" / "mathjax"
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source / MATHJAX, target)
+    for folder in MATHJAX_FOLDERS:
+        shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
+
+
+def _number_figures_by_page(app: Sphinx, env: BuildEnvironment) -> None:
+    """Number figures from 1 on every page: *Fig. 57* of a book of thirty papers says nothing."""
+    for kinds in env.toc_fignumbers.values():
+        for figures in kinds.values():
+            for i, name in enumerate(sorted(figures, key=figures.__getitem__), 1):
+                figures[name] = (i,)
+
+
+def _links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Offer the source notebook: to download, and to open on Binder.
+
+    The theme's own buttons would hand out the assembled page, which nobody can run.
+    """
+    slug = page.removeprefix(CHAPTERS)
+    if slug == page or not (Path(app.srcdir) / "notebooks" / f"{slug}.ipynb").is_file():
+        return
+    pathto = context["pathto"]
+    buttons = [
+        {
+            "type": "link",
+            "url": pathto(f"_static/sources/{slug}.ipynb", 1),
+            "text": "Notebook",
+            "icon": "fas fa-download",
+            "tooltip": "Download the source notebook",
+            "label": "download-notebook-button",
+        }
+    ]
+    if address := binder(app.config.html_theme_options, slug):
+        buttons.append(
+            {
+                "type": "link",
+                "url": address,
+                "text": "Binder",
+                "icon": "fas fa-rocket",
+                "tooltip": "Open the source notebook on Binder",
+                "label": "launch-binder-button",
+            }
+        )
+    group = {
+        "type": "group",
+        "tooltip": "Get the notebook",
+        "icon": "fas fa-download",
+        "buttons": buttons,
+        "label": "notebook-buttons",
+    }
+    context["header_buttons"].insert(0, group)
+
+
+def binder(options: dict[str, Any], slug: str) -> str | None:
+    """Address that opens a chapter's source notebook on Binder; None without a GitHub repository.
+
+    Examples
+    --------
+    >>> binder({"repository_url": "https://github.com/a/b", "repository_branch": "main"}, "x")
+    'https://mybinder.org/v2/gh/a/b/main?urlpath=lab/tree/notebooks/x.ipynb'
+    >>> binder({"repository_url": ""}, "x")
+    """
+    url = urlsplit(options.get("repository_url") or "")
+    if url.hostname != "github.com":
+        return None
+    branch = quote(options.get("repository_branch") or "main", safe="")
+    return f"{BINDER}/{url.path.strip('/')}/{branch}?urlpath=lab/tree/notebooks/{slug}.ipynb"
