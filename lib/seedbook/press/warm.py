@@ -2,11 +2,11 @@
 
 Importing torch, transformers and matplotlib takes longer than many a chapter. A
 `WarmParent` imports them once; every kernel is then a fork of it and starts in a
-fraction of a second, sharing the parent's memory until it writes to it.
+fraction of a second, sharing the parent's memory until it writes to it::
 
->>> with WarmParent(["numpy"], threads=1) as parent:  # doctest: +SKIP
-...     os.environ.update(thread_environment(1), SEEDBOOK_WARM=parent.address or "")
-...     papermill.execute_notebook(a, b, kernel_manager_class=WarmKernelManager)
+    with WarmParent(["numpy", "torch"], threads=2) as parent:
+        os.environ |= thread_environment(2) | {"SEEDBOOK_WARM": parent.address or ""}
+        papermill.execute_notebook(source, result, kernel_manager_class=WarmKernelManager)
 
 Three parts meet over one Unix socket. The *creator* (`seedbook run`) owns the
 parent. The *runner*, often another process, executes one notebook; its
@@ -16,7 +16,9 @@ its own and ends with its runner.
 Nothing depends on a parent. Where there is none, or it refuses, the kernel is an
 ordinary one. It refuses whatever would make a fork differ from a fresh kernel: another
 interpreter, thread count or hash seed, or another value of any variable that libraries
-read while they are imported (`READ_AT_IMPORT`).
+read while they are imported (`READ_AT_IMPORT`). One difference stays: a module that the
+parent imports warns into the parent's log, not into the notebook, and sees no IPython
+(without ipywidgets, ``tqdm.auto`` says so in ordinary kernels alone).
 
 The socket speaks one JSON message each way: the request, with the runner's standard
 output and error attached, and ``{"pid": ...}`` with a pidfd of the kernel, or
@@ -382,7 +384,7 @@ def _main() -> None:
         if _import(sys.argv[4:], creator):
             job = _serve(listener, creator, _read_at_import(environment))
     finally:
-        if job is None:
+        if job is None and _ended(creator):  # else the creator removes it, and reads the log
             shutil.rmtree(folder, ignore_errors=True)
     if job is not None:
         imported = os.environ.items() - environment.items()
