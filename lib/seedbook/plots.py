@@ -158,8 +158,8 @@ def label(ax: Axes, x: float, y: float, text: str, color: str = INK, **kwargs: A
 def thumb(fig: Figure) -> Figure:
     """Turn a figure into the picture of a card: words and ticks off, marks kept, 3.2 x 1.8 in."""
     fig.set_size_inches(*THUMB)
-    if fig.get_suptitle():
-        fig.suptitle("")
+    for words in [*fig.texts, *fig.legends]:
+        words.set(visible=False, in_layout=False)
     for ax in fig.axes:
         ax.set(title="", xlabel="", ylabel="")
         ax.set_title("", loc="left")

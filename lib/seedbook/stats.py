@@ -469,11 +469,11 @@ def _student(
     p = None
     if null is not None:
         gap = estimate - null
-        z = gap / se if se > 0 else math.copysign(math.inf, gap) if gap else 0.0
-        if math.isnan(se):
-            z = math.nan
+        if abs(gap) <= 1e-12 * max(1.0, abs(null)):  # rounding decides nothing
+            gap = 0.0
+        z = gap / se if se != 0 else math.copysign(math.inf, gap) if gap else 0.0
         upper, lower = float(t.sf(z, df)), float(t.cdf(z, df))
-        tails = {"greater": upper, "less": lower, "two-sided": min(1.0, 2 * min(upper, lower))}
+        tails = {"greater": upper, "less": lower, "two-sided": 2 * min(upper, lower)}
         p = tails[alternative]
     return Estimate(estimate, estimate - half, estimate + half, n, p)
 
