@@ -24,7 +24,7 @@ from seedbook.press.root import root as find_root
 
 PROFILES = ("smoke", "full", "sweep")
 DEVICES = ("cpu", "cuda")
-LIMITS = ("quick_s", "full_s", "cell_s")
+LIMITS = ("quick_s", "cell_s")
 
 
 class CatalogError(ValueError):
@@ -75,7 +75,7 @@ class Chapter:
     profiles : dict
         Name to ``{set, why}``, perhaps with ``device``. ``quick`` is the notebook's own defaults.
     limits : dict
-        Seconds: ``quick_s``, ``full_s`` for a run, ``cell_s`` for a cell.
+        Seconds: ``quick_s``, what a quick run may take; ``cell_s``, after which a cell is stopped.
     tolerance : dict
         Allowed difference of a re-execution: ``default``, ``why``, and names of measures.
     """
