@@ -51,7 +51,7 @@ def test_the_claim_shown_can_be_judged():
         names,
     )
     n = np.array([200.0, 400, 800, 1600])
-    names |= {"stats": stats, "np": np, "n": n, "m": n * 0.3, "p": 0.2, "k": 3, "failures": 0}
+    names |= {"stats": stats, "np": np, "n": n, "m": n * 0.3, "p": 0.001, "k": 3, "failures": 0}
     exec(measured.replace("proportion(k, n)", "proportion(k, 60)"), names)
     ledger = names["ledger"]
     assert ledger.judge()["x1"]["verdict"] == "supported"
