@@ -224,7 +224,7 @@ def definitions(slug: str, root: Path | None = None) -> dict[str, Any]:
 
 def measures(source: Source) -> list[str]:
     """Measure names that the claims cell speaks of, read without running it."""
-    found: list[str] = []
+    found: list[Any] = []
     for node in ast.walk(ast.parse(source.only("claims").source)):
         if not isinstance(node, ast.Call):
             continue
@@ -243,7 +243,10 @@ def measures(source: Source) -> list[str]:
 def check(source: Source, entry: catalog.Chapter | None = None) -> list[str]:
     """What breaks the contract, one sentence each; empty when all is well."""
     problems: list[str] = []
-    for rule in (_shape, _ids, _limits, _parameters, _stages, _figures, _prose):
+    rules = [_shape, _ids, _limits, _parameters, _stages, _figures, _prose]
+    if entry is not None:
+        rules.append(functools.partial(_entry, entry=entry))
+    for rule in rules:
         try:
             problems += rule(source)
         except (ChapterError, parameters.ParameterError) as error:
@@ -251,8 +254,6 @@ def check(source: Source, entry: catalog.Chapter | None = None) -> list[str]:
         except SyntaxError as error:
             problems.append(f"a code cell does not parse: {error.msg}, line {error.lineno}")
             break
-    if entry is not None:
-        problems += _entry(source, entry)
     return list(dict.fromkeys(problems))
 
 
@@ -385,7 +386,7 @@ def _stages(source: Source) -> list[str]:
         experiment_binds |= dict.fromkeys(cell.names[0], cell.id)
     method = source.stage("experiment")[0]
     for p in source.parameters:
-        if p.name in symtable_top_reads(method):
+        if p.name in _top_reads(method):
             out.append(
                 f"cell 'method' reads the parameter {p.name!r} at top level: definitions only"
             )
@@ -436,7 +437,7 @@ def _stages(source: Source) -> list[str]:
     return out
 
 
-def symtable_top_reads(cell: Cell) -> set[str]:
+def _top_reads(cell: Cell) -> set[str]:
     """Names that a cell reads at its top level, outside every function body."""
     table = symtable.symtable(cell.source, cell.id, "exec")
     return {s.get_name() for s in table.get_symbols() if s.is_referenced()}

@@ -183,9 +183,9 @@ def _show(arguments: argparse.Namespace) -> int:
         allowed = p.range or ", ".join(map(repr, p.choices))
         table.add_row(p.name, p.type, repr(p.default), allowed, p.help)
     console.print(table)
-    for name, profile in entry.profiles.items():
-        sets = ", ".join(f"{k}={v}" for k, v in profile["set"].items())
-        console.print(f"profile {name}: {sets} ({profile['why']})", markup=False)
+    for name, overrides in entry.profiles.items():
+        sets = ", ".join(f"{k}={v}" for k, v in overrides["set"].items())
+        console.print(f"profile {name}: {sets} ({overrides['why']})", markup=False)
     for profile in editions.PROFILES:
         edition = editions.get(entry, book.root, profile)
         if edition:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
-from . import runner, store
+from . import chapter, keys, runner, store
 
 Result = store.Run | runner.RunError
 
@@ -22,18 +22,32 @@ def cores() -> int:
 
 def warm_modules(plans: Iterable[runner.Plan]) -> list[str]:
     """Other people's modules that the chapters of these plans import, or their science does."""
-    from . import chapter, keys
+    return foreign_modules(chapter.read(plan.slug, plan.root) for plan in plans)
 
+
+def foreign_modules(sources: Iterable[chapter.Source], views: bool = False) -> list[str]:
+    """Other people's modules that chapters import, or their science does.
+
+    Parameters
+    ----------
+    views : bool
+        Only what claims and view cells reach; the modules of models are left out, for a view needs
+        none.
+    """
     found: set[str] = set()
     science = keys.science()
-    for plan in plans:
-        source = chapter.read(plan.slug, plan.root)
-        for module, symbol in chapter.imports(source.only("setup")).values():
+    for source in sources:
+        wanted = chapter.view_reads(source) if views else None
+        for name, (module, symbol) in chapter.imports(source.only("setup")).items():
+            if wanted is not None and name not in wanted:
+                continue
             own = symbol if module == "seedbook" else module.removeprefix("seedbook.")
             if own in science:
                 found |= science[own].foreign
             elif not module.startswith("seedbook"):
                 found.add(module)
+    if views:
+        found = {m for m in found if m.split(".")[0] not in ("torch", "transformers")}
     return sorted(found - {"__future__"})
 
 

@@ -122,7 +122,7 @@ class Module:
     def schema(self) -> int:
         for node in self.statements.get("SCHEMA", []):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-                return int(node.value.value)
+                return int(str(node.value.value))
         return 0
 
 
@@ -428,7 +428,7 @@ def why(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ...     {"experiment": {"cells": {"words": "b"}}, "view": {}})
     ['experiment: cell words changed']
     """
-    out = []
+    out: list[str] = []
     for stage in ("experiment", "view"):
         a, b = old.get(stage, {}), new.get(stage, {})
         for part in dict.fromkeys([*a, *b]):

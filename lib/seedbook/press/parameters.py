@@ -29,7 +29,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import Any
 
-SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+SCALARS: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str}
 MAX_TEXT = 200  # characters of a string value
 MAX_LIST = 200  # elements of a list value
 _RANGE = re.compile(r"\s*([\[(])\s*([^,\[\]()]+?)\s*,\s*([^,\[\]()]+?)\s*([\])])\s*(.*)")

@@ -179,6 +179,7 @@ def prepare(
         )
     asked = values["seed"]
     try:
+        keys.device_kind(values["device"])
         both = keys.Keys(source, entry, values, root=root, replicate=replicate)
     except ValueError as error:
         raise parameters.ParameterError(str(error)) from None
@@ -328,6 +329,9 @@ def run(slug: str, *, on_event: Callable[[Event], None] | None = None, **options
 # -- in the child ---------------------------------------------------------------------------------
 
 
+_closing = threading.Event()  # this run is ending: no signal interrupts it any more
+
+
 class _Stopped(KeyboardInterrupt):
     pass
 
@@ -340,9 +344,9 @@ def _work(plan: Plan, events: Any, control: Any) -> None:
     """Body of the child process: everything that can go wrong ends in one event."""
 
     def stop(signum: int, frame: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise _Stopped
+        if not _closing.is_set():  # once; later signals must not break the cleaning up
+            _closing.set()
+            raise _Stopped
 
     def too_long(signum: int, frame: Any) -> None:
         raise _TooLong
@@ -371,7 +375,7 @@ def _work(plan: Plan, events: Any, control: Any) -> None:
 
     try:
         finished = _execute(plan, send)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _closing.set()
         send({"event": "done", "how": plan.how, "folder": str(finished.folder)})
     except RunError as error:
         send(
@@ -403,7 +407,7 @@ def _execute(plan: Plan, send: Callable[[Event], None]) -> store.Run:
                 target = store.folder(plan.shelf, plan.slug) / name
                 return (store.replace if plan.force else store.commit)(part, target)
             except BaseException as error:
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                _closing.set()
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 sentence = _sentence(plan, error, state)
                 state.keep_partial()
