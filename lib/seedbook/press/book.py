@@ -28,8 +28,7 @@ import yaml
 from seedbook import claims
 from seedbook.press import catalog, editions, parameters, render
 from seedbook.press.catalog import Catalog, Chapter
-from seedbook.press.chapter import PLACEHOLDER, Cell, Source
-from seedbook.press.chapter import read as read_source
+from seedbook.press.chapter import PLACEHOLDER, Cell, Source, read_file
 from seedbook.press.editions import Edition
 from seedbook.press.root import root as find_root
 
@@ -39,7 +38,12 @@ ACROSS = (
     ("colophon", "Colophon"),
     ("bibliography", "Bibliography"),
 )
-FOLDED = ("parameters", "setup", "claims", "view")
+PROMPTS = {
+    "parameters": "The cell",
+    "setup": "Imports",
+    "claims": "Code of the claims",
+    "view": "Code of the verdicts",
+}
 KEPT_MIMES = ("image/svg+xml", "image/png", "text/html", "text/latex", "text/plain")
 MAX_PAGE = 1_000_000  # bytes
 ENOUGH_SEEDS, AGREEING = 10, 0.9  # fewer than 9 of 10 fresh seeds: fragile
@@ -205,8 +209,10 @@ def assemble(root: Path | None = None, *, preview: bool = True) -> list[Entry]:
 def page(entry: Entry) -> dict[str, Any]:
     """A chapter's page as a notebook: prose of the source, outputs of the edition shown."""
     chapter, (edition, *others) = entry.chapter, entry.editions
-    source = read_source(chapter.slug, chapter.root)
-    executed = json.loads((edition.folder / "notebook.ipynb").read_text(encoding="utf-8"))
+    own = edition.folder / "notebook.ipynb"
+    # A stale edition is shown as it was: code and numbers of a page belong together.
+    source = read_file(chapter.notebook if edition.current else own, chapter.slug)
+    executed = json.loads(own.read_text(encoding="utf-8"))
     outputs = {c["id"]: c["outputs"] for c in executed["cells"] if c["cell_type"] == "code"}
     cells: list[dict[str, Any]] = []
     for cell in source.cells:
@@ -237,8 +243,13 @@ def _markdown(name: str, text: str) -> dict[str, Any]:
 def _code(cell: Cell, outputs: list[dict[str, Any]], edition: Edition) -> dict[str, Any]:
     metadata = copy.deepcopy(cell.metadata)
     tags = [*cell.tags, f"cell-{cell.id}"]  # a tag becomes a class, by which a script finds it
-    metadata["tags"] = [*tags, "hide-input"] if cell.stage in FOLDED else tags
-    figure = metadata.get("mystnb", {}).get("figure", {})
+    metadata["tags"] = tags
+    mystnb = metadata.setdefault("mystnb", {})
+    if cell.stage in PROMPTS:
+        tags.append("hide-input")
+        prompt = "Code of the figure" if cell.figure else PROMPTS[cell.stage]
+        mystnb |= {"code_prompt_show": prompt, "code_prompt_hide": prompt}
+    figure = mystnb.get("figure", {})
     if "caption" in figure:
         figure["caption"] = _fill(cell, figure["caption"], edition)
     return {
@@ -297,10 +308,7 @@ def _outputs(
 def _glance(entry: Entry) -> str:
     first = entry.editions[0]
     slug = entry.chapter.slug
-    costs = [
-        f"{e.profile} {render.duration(e.run['wall_s'])} on {_on(entry.chapter, e)}"
-        for e in entry.editions
-    ]
+    costs = [f"{e.profile} {render.duration(e.run['wall_s'])} on {_on(e)}" for e in entry.editions]
     attributes = {"slug": slug, "profile": first.profile, "run": first.run["run"]}
     attributes["published"] = str(first.published).lower()
     note = note_on(first)
@@ -311,9 +319,9 @@ def _glance(entry: Entry) -> str:
     )
 
 
-def _on(chapter: Chapter, edition: Edition) -> str:
+def _on(edition: Edition) -> str:
     if edition.run["device"]["kind"] == "cpu":
-        return render.count(chapter.threads, "processor core")
+        return render.count(edition.run["threads"], "processor core")
     return render.device(edition.run)
 
 
@@ -435,7 +443,7 @@ def _colophon(done: Sequence[Entry]) -> str:
                     link,
                     escape(e.profile),
                     escape(render.device(e.run)),
-                    str(entry.chapter.threads),
+                    str(e.run["threads"]),
                     render.duration(e.run["wall_s"]),
                     f"{memory / 1000:.1f} GB" if memory else render.NOTHING,
                     render.day(e.run["started"]),
@@ -598,7 +606,7 @@ def _page_problems(path: Path, parsed: _Page) -> Iterator[str]:
         if _foreign(address):
             yield f"loads {address} from another host"
     for code in parsed.code:
-        for address in (*_CSS_LOADS.findall(code), *_SCRIPT_LOADS.findall(code)):
+        for address in {*_CSS_LOADS.findall(code), *_SCRIPT_LOADS.findall(code)}:
             yield f"names {address}, which a browser would load"
     text = path.read_text(encoding="utf-8")
     if "Traceback (most recent call last)" in text or "traceback" in parsed.classes:

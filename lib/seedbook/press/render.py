@@ -153,7 +153,7 @@ def glance(
     rows = [("Question", escape(chapter.question))]
     answers = "".join(
         f"<li>{mark(verdicts[c['id']], word=False)}"
-        f'<span class="sb-hidden">{verdicts[c["id"]]}: </span>{escape(c["sentence"])}</li>'
+        f'<span class="sb-hidden">{verdicts[c["id"]]}: </span>{escape(_minus(c["sentence"]))}</li>'
         for c in record["claims"]
     )
     rows.append(("Answer", f'<ul class="sb-answers">{answers}</ul>'))
@@ -182,21 +182,21 @@ def parameter_table(parameters: Sequence[Parameter], used: Record) -> str:
     for p in parameters:
         if p.group != group:
             group = p.group
-            head = f'<th colspan="3" scope="rowgroup">{escape(group)}</th>'
+            head = f'<th colspan="4" scope="rowgroup">{escape(group)}</th>'
             rows.append(f'<tr class="sb-group">{head}</tr>')
-        value = f"<code>{escape(repr(p.default))}</code>"
-        if p.default is None:
-            value = "derived"
-        elif p.name in used and used[p.name] != p.default:
+        value = "derived" if p.default is None else f"<code>{escape(repr(p.default))}</code>"
+        if p.default is not None and used.get(p.name, p.default) != p.default:
             value += f" here <code>{escape(repr(used[p.name]))}</code>"
-        allowed = p.range or ", ".join(map(repr, p.choices))
-        helps = "; ".join(x for x in (allowed.replace("-", "−"), p.help) if x)
+        allowed = _minus(p.range) or ", ".join(map(str, p.choices))
         rows.append(
-            f"<tr><td><code>{escape(p.name)}</code></td><td>{value}</td><td>{escape(helps)}</td></tr>"
+            f"<tr><td><code>{escape(p.name)}</code></td><td>{value}</td><td>{escape(allowed)}</td>"
+            f"<td>{escape(_minus(p.help))}</td></tr>"
         )
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("Parameter", "Default", "What it does"))
+    head = "".join(
+        f'<th scope="col">{h}</th>' for h in ("Parameter", "Default", "Allowed", "What it does")
+    )
     return _scroll(
-        f'<table class="sb-table sb-params"><thead><tr>{head}</tr></thead>'
+        f'<table class="sb-table sb-stack sb-params"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -223,7 +223,7 @@ def verdict_table(
         why = f'<span class="sb-why">{escape(_minus(because))}</span>' if because else ""
         cells = [
             f'<td><b class="sb-id">{escape(c["id"])}</b></td>',
-            f"<td>{escape(c['sentence'])}{why}</td>",
+            f"<td>{escape(_minus(c['sentence']))}{why}</td>",
             f'<td data-l="Paper">{escape(_minus(c["paper"]))}</td>',
             _measured("Ours", record["measures"].get(c["measure"])),
             _measured("Null", record["measures"].get(c["null"])),
@@ -251,11 +251,15 @@ def provenance(run: Record, note: str) -> str:
     names = [n for n in ("seedbook", "python", "numpy", "scipy", "torch") if n in versions]
     seed = f"{run['parameters']['seed']:,}".replace(",", "\u2009")
     memory = run.get("peak_memory_mb")
+    threads = count(run["threads"], "thread")
     facts = [
         ("Edition", f"{run['profile']}, {note}" if note else run["profile"]),
         ("Run", run["run"]),
         ("Seed", f"{seed}, {'asked for' if run['seed_asked'] is not None else 'derived'}"),
-        ("Machine", ", ".join([device(run), *([f"{memory / 1000:.1f} GB"] if memory else [])])),
+        (
+            "Machine",
+            ", ".join([device(run), threads, *([f"{memory / 1000:.1f} GB"] if memory else [])]),
+        ),
         ("Time", f"{duration(run['wall_s'])}, {day(run['started'])}"),
         ("Versions", ", ".join(f"{n} {versions[n]}" for n in names)),
         ("Commit", (run["commit"] or "unknown")[:12] + (" and changes" if run["dirty"] else "")),
@@ -265,9 +269,8 @@ def provenance(run: Record, note: str) -> str:
 
 
 def device(run: Record) -> str:
-    """The device of a run and, on a processor, its threads."""
-    name = run["device"].get("name") or run["device"]["kind"]
-    return name if run["device"]["kind"] != "cpu" else re.sub(r"\s+", " ", name)
+    """The device of a run."""
+    return run["device"].get("name") or run["device"]["kind"]
 
 
 # --- cards -----------------------------------------------------------------------------------
@@ -374,6 +377,7 @@ def totals(n_done: int, n_all: int, verdicts: Sequence[str], ledger: str) -> str
     if not verdicts:
         return f"<p>{text}.</p>"
     found = [f"{n} {v}" for v, n in tally(verdicts).items()]
+    found[0] = found[0].replace(" ", " is " if found[0].startswith("1 ") else " are ", 1)
     listed = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}"
     return (
         f"<p>{text}. Of {count(len(verdicts), 'claim')} declared so far, {listed}: every one is in "
@@ -439,7 +443,7 @@ def forest(claim: Record, measures: dict[str, Record], verdict: str) -> tuple[st
     paper_at = None if paper is None else place(paper, paper)[0]
     reach = max(abs(v) for v in (a, b, middle, *([] if paper_at is None else [paper_at])))
     if null_at:  # a null far away must not press our interval flat: it is cut at the frame
-        reach = max(reach, min(max(map(abs, null_at)), 3 * reach))
+        reach = max(reach, min(max(map(abs, null_at)), 1.6 * reach))
     scale = 80 / reach if reach > 0 else 0.0
     x = lambda v: 88 + min(80.0, max(-80.0, v * scale))  # noqa: E731
     parts = []
@@ -525,12 +529,12 @@ def ledger_row(
         "margin": "" if margin is None else f"{margin:.3f}",
     }
     attributes = "".join(f' data-{k}="{escape(str(v))}"' for k, v in data.items())
-    note = f' <span class="sb-note">{escape(note)}</span>' if note else ""
+    note = f', <span class="sb-note">{escape(note)}</span>' if note else ""
     return (
         f"<tr data-item{attributes}><td>"
         f'<span class="sb-where">{escape(chapter.authors_short)} · '
         f'<a href="{href}">{escape(chapter.short)}</a> {escape(claim["id"])}{note}</span>'
-        f"{escape(claim['sentence'])}"
+        f"{escape(_minus(claim['sentence']))}"
         f"<details><summary>Why this verdict</summary>{escape(_minus(text))}</details></td>"
         f'<td class="sb-f">{svg}</td>'
         f'<td class="sb-paper" data-l="Paper">{escape(_minus(claim["paper"]))}</td>'
@@ -608,12 +612,13 @@ def _measured(label: str, measure: Record | None) -> str:
 
 
 def _minus(text: str) -> str:
-    """True minus signs before numbers.
+    """True minus signs before numbers, and in differences that then do not break.
 
-    >>> _minus("below -0.5 at n - 1")
-    'below −0.5 at n − 1'
+    >>> _minus("below -0.5, at n - 1, a half-open range, the slope - as drawn")
+    'below −0.5, at n\xa0−\xa01, a half-open range, the slope - as drawn'
     """
-    return re.sub(r"(?<![\w-])-(?=[\d.]| )", "−", text)
+    text = re.sub(r"(?<=\w) - (?=\w\b)", "\u00a0−\u00a0", text)
+    return re.sub(r"(?<![\w-])-(?=[\d.])", "−", text)
 
 
 def _scroll(inner: str) -> str:

@@ -7,6 +7,7 @@ out of the pip package ``sphinx-mathjax-offline``, which carries the files of th
 from __future__ import annotations
 
 import shutil
+from html import escape
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _configure, priority=999)
     app.connect("env-updated", _number_figures_by_page)
     app.connect("html-page-context", _links, priority=600)  # after the theme's own buttons
+    app.connect("html-page-context", _short_neighbours)
     app.connect("build-finished", _copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -59,6 +61,17 @@ def _number_figures_by_page(app: Sphinx, env: BuildEnvironment) -> None:
         for figures in kinds.values():
             for i, name in enumerate(sorted(figures, key=figures.__getitem__), 1):
                 figures[name] = (i,)
+
+
+def _short_neighbours(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Name the previous and the next page as the contents do, not by a paper's whole title."""
+    _, before, after = app.builder.relations.get(page, (None, None, None))
+    for key, neighbour in (("prev", before), ("next", after)):
+        entry = app.env.external_site_map.get(neighbour) if neighbour else None
+        if entry is not None and entry.title and context.get(key):
+            context[key] = {**context[key], "title": escape(entry.title)}
 
 
 def _links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
