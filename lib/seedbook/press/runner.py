@@ -473,7 +473,7 @@ class _State:
                     }
                 )
             return
-        if text.strip():
+        if text.strip() and "IProgress not found" not in text:  # tqdm, in ordinary kernels only
             self.log.append(f"[{self.cell}] {text.strip()}")
             if "Warning" in text:
                 self.warnings.append(f"{self.cell}: {text.strip().splitlines()[0][:300]}")
