@@ -121,7 +121,7 @@ def test_other_profile_stands_beside(ran):
         (full / name).write_text(text.replace(old, new))
     (table,) = cells(page_of(ran))["verdicts"]["outputs"]
     html = table["data"]["text/html"]
-    assert "full run" in html  # stale, for its parameters are not those of the profile
+    assert "full: " in html  # stale, for its parameters are not those of the profile
     assert html.index("sb-v--supported") < html.index("sb-v--inconclusive")
 
 

@@ -433,7 +433,8 @@ def _ledger(listed: Sequence[Entry]) -> str:
 
 def _colophon(done: Sequence[Entry]) -> str:
     """Every run shown: where, how long, with what; then versions, data and models."""
-    rows, versions = [], {}
+    rows: list[list[str]] = []
+    versions: dict[str, set[str]] = {}
     for entry in done:
         link = f'<a href="chapters/{entry.chapter.slug}.html">{escape(entry.chapter.short)}</a>'
         for e in entry.editions:

@@ -11,7 +11,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from seedbook import claims
 from seedbook.press.catalog import Chapter, Part
@@ -48,7 +48,7 @@ def measure_text(measure: Record | None) -> str:
     """
     if measure is None or measure["estimate"] is None:
         return NOTHING
-    return _minus(_POWER.sub(_power, claims.interval(measure)))
+    return _minus(_POWER.sub(_power, claims.interval(cast(claims.Measure, measure))))
 
 
 _POWER = re.compile(r"(?<=\d)e([+-]?\d+)")
@@ -120,7 +120,7 @@ def strip(verdicts: Sequence[str]) -> str:
     marks = "".join(mark(v, word=False) for v in verdicts)
     return (
         f'<span class="sb-marks" role="img" aria-label="{label}">{marks}</span> '
-        f"{verdicts.count('supported')} of {len(verdicts)} supported"
+        f'<span class="sb-count">{verdicts.count("supported")} of {len(verdicts)} supported</span>'
     )
 
 
@@ -155,7 +155,10 @@ def glance(
         f"<li>{mark(verdicts[c['id']], word=False)}"
         f'<span class="sb-hidden">{verdicts[c["id"]]}: </span>{escape(_minus(c["sentence"]))}</li>'
         for c in record["claims"]
+        if not c["id"].startswith("x")
     )
+    if own := [verdicts[c["id"]] for c in record["claims"] if c["id"].startswith("x")]:
+        answers += f'<li class="sb-own">Claims of this chapter\'s own: {strip(own)}</li>'
     rows.append(("Answer", f'<ul class="sb-answers">{answers}</ul>'))
     words = "".join(
         f"<span>{mark(v)} {n}</span> " for v, n in tally(verdicts.values()).items()
@@ -215,7 +218,6 @@ def verdict_table(
     """
     with_p = any(v["p_adjusted"] is not None for v in record["verdicts"].values())
     heads = ["", "Claim", "Paper", "Ours [95 %]", "Null", *["p"] * with_p, "Verdict"]
-    heads += [f"{name} run" for name in others]
     rows = []
     for c in record["claims"]:
         verdict = record["verdicts"][c["id"]]
@@ -230,10 +232,11 @@ def verdict_table(
         ]
         if with_p:
             cells.append(f'<td class="sb-num" data-l="p">{p_value(verdict["p_adjusted"])}</td>')
-        cells.append(f"<td>{mark(verdicts[c['id']])}</td>")
+        words = mark(verdicts[c["id"]])
         for name, other in others.items():
-            word = mark(other[c["id"]]) if c["id"] in other else NOTHING
-            cells.append(f'<td data-l="{escape(name)} run">{word}</td>')
+            if c["id"] in other:
+                words += f'<span class="sb-other">{escape(name)}: {mark(other[c["id"]])}</span>'
+        cells.append(f"<td>{words}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     numeric = {"Ours [95 %]", "Null", "p"}
     head = "".join(

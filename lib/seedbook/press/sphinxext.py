@@ -67,9 +67,11 @@ def _short_neighbours(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Name the previous and the next page as the contents do, not by a paper's whole title."""
-    _, before, after = app.builder.relations.get(page, (None, None, None))
+    relations: dict[str, Any] = getattr(app.builder, "relations", {})
+    contents: Any = getattr(app.env, "external_site_map", {})  # of sphinx-external-toc
+    _, before, after = relations.get(page) or (None, None, None)
     for key, neighbour in (("prev", before), ("next", after)):
-        entry = app.env.external_site_map.get(neighbour) if neighbour else None
+        entry = contents.get(neighbour) if neighbour else None
         if entry is not None and entry.title and context.get(key):
             context[key] = {**context[key], "title": escape(entry.title)}
 
