@@ -102,11 +102,39 @@ def _parser() -> argparse.ArgumentParser:
     book.add_argument("--no-run", action="store_true", help="build from what there is")
     book.add_argument("--no-warm", action="store_true", help="start every kernel from nothing")
     serve = add("serve", _serve, "serve the book with live figures and the re-run panel")
-    serve.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    serve.add_argument(
+        "--port", type=int, default=8765, metavar="N", help="port (default 8765; 0: a free one)"
+    )
+    serve.add_argument(
+        "--ip",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on; any but the default lets other machines run code here",
+    )
+    serve.add_argument(
+        "--max-runs", type=_count, default=1, metavar="N", help="runs at a time (default 1)"
+    )
+    serve.add_argument(
+        "--max-kernels",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="kernels of open pages at a time (default 8)",
+    )
+    serve.add_argument("--no-browser", action="store_true", help="print the address only")
+    serve.add_argument("--no-warm", action="store_true", help="start every kernel from nothing")
     new = add("new", _new, "write the scaffold of a chapter that the catalogue lists")
     new.add_argument("slug")
     add("doctor", _doctor, "say what is missing on this machine, and what to do")
     return parser
+
+
+def _count(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
 def _running(sub: argparse.ArgumentParser) -> None:
@@ -674,15 +702,26 @@ def _book(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from . import server
+    from .root import root
+
+    folder = root()
+    if not (folder / "_build" / "html" / "index.html").is_file():
+        print("The book is not built yet; building it.", flush=True)
+        _book(argparse.Namespace(no_run=False, no_warm=arguments.no_warm))
     try:
-        from . import server
-    except ImportError:
-        print(
-            "seedbook: the reader's server is in preparation; open the built pages instead",
-            file=sys.stderr,
+        return server.serve(
+            folder,
+            ip=arguments.ip,
+            port=arguments.port,
+            max_runs=arguments.max_runs,
+            max_kernels=arguments.max_kernels,
+            browser=not arguments.no_browser,
+            warm=not arguments.no_warm,
         )
+    except OSError as error:
+        print(f"seedbook: {error}", file=sys.stderr)
         return 1
-    return server.main(arguments.rest)
 
 
 def _new(arguments: argparse.Namespace) -> int:

@@ -174,6 +174,13 @@ def replace(part: Path, target: Path) -> Run:
     return commit(part, target)
 
 
+def remove(run: Run) -> None:
+    """Take a run out of the store, in one step for whoever looks."""
+    old = run.folder.with_name(f".part-0-0-{uuid.uuid4().hex[:8]}")
+    os.rename(run.folder, old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def fail(root: Path, slug: str, part: Path | None, failure: dict[str, Any]) -> Path | None:
     """Keep what a failed run left: ``failed/<time>/`` with the last five; None if even that fails."""
     place = folder(root, slug) / "failed"
