@@ -27,10 +27,10 @@ serve: $(STAMP)  ## serve the book with live figures and the re-run panel
 	$(BIN)/seedbook serve
 
 test: $(STAMP)  ## the tests, with one smoke run of every chapter
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 test-slow: $(STAMP)  ## the long lane
-	$(BIN)/python -m pytest -m slow -q
+	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
 lint: $(STAMP)  ## ruff on code and notebooks, types on lib
 	$(BIN)/ruff check .
