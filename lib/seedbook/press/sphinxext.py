@@ -89,7 +89,6 @@ def _links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctr
         {
             "type": "link",
             "url": pathto(f"_static/sources/{slug}.ipynb", 1),
-            "text": "Notebook",
             "icon": "fas fa-download",
             "tooltip": "Download the source notebook",
             "label": "download-notebook-button",
@@ -100,20 +99,12 @@ def _links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctr
             {
                 "type": "link",
                 "url": address,
-                "text": "Binder",
                 "icon": "fas fa-rocket",
                 "tooltip": "Open the source notebook on Binder",
                 "label": "launch-binder-button",
             }
         )
-    group = {
-        "type": "group",
-        "tooltip": "Get the notebook",
-        "icon": "fas fa-download",
-        "buttons": buttons,
-        "label": "notebook-buttons",
-    }
-    context["header_buttons"].insert(0, group)
+    context["header_buttons"][:0] = buttons
 
 
 def binder(options: dict[str, Any], slug: str) -> str | None:
