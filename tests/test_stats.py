@@ -8,7 +8,7 @@ import scipy.stats as ss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seedbook import stats
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 VALUES = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=3, max_size=15)
 COUNTS = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -100,8 +100,11 @@ def test_difference_of_proportions_against_statsmodels():
     e = stats.proportion_difference(45, 60, 20, 60, test="fisher")
     assert e.p == ss.fisher_exact([[45, 15], [20, 40]]).pvalue
     assert e.estimate == pytest.approx(25 / 60)
-    assert e.low < e.estimate < e.high
-    assert stats.proportion_difference(45, 60, 20, 60).p is None
+    for k1, n1, k2, n2 in ((45, 60, 20, 60), (0, 8, 3, 9), (500, 500, 0, 7)):
+        e = stats.proportion_difference(k1, n1, k2, n2)
+        theirs = confint_proportions_2indep(k1, n1, k2, n2, method="newcomb")
+        assert (e.low, e.high) == pytest.approx(theirs, abs=1e-12)
+        assert e.p is None
 
 
 def test_clusters_are_the_units():
@@ -218,6 +221,7 @@ def test_nan_in_the_data_stays_nan():
     ("call", "message"),
     [
         (lambda: stats.proportion(3, 2), "need 0 <= k <= n"),
+        (lambda: stats.proportion(1, 2, method="wald"), "'beta'"),
         (lambda: stats.paired([1, 2], [1]), "must pair up: got 2 and 1"),
         (lambda: stats.mean([[1, 2]]), r"shape \(n,\)"),
         (lambda: stats.paired([1, 2], [2, 4], test="z"), "'wilcoxon'"),

@@ -1,4 +1,4 @@
-"""Estimates with 95 % intervals, thin over SciPy and statsmodels.
+"""Estimates with 95 % intervals, thin over SciPy.
 
 Every function returns an `Estimate` of five numbers, which `Ledger.measure` takes as it is.
 Too little data give NaN, never an invented number: the claim is then inconclusive.  A p value is
@@ -80,14 +80,15 @@ def proportion(
     Estimate(estimate=nan, low=nan, high=nan, n=0, p=None)
     """
     from scipy.stats import binomtest
-    from statsmodels.stats.proportion import proportion_confint
 
+    _one_of("method", method, ("wilson", "beta"))
     k, n = int(k), int(n)
     if not 0 <= k <= n:
         raise ValueError(f"proportion({k}, {n}): need 0 <= k <= n")
     if n == 0:
         return _nothing(0)
-    low, high = proportion_confint(k, n, alpha=1 - level, method=method)
+    kind = "wilson" if method == "wilson" else "exact"
+    low, high = binomtest(k, n).proportion_ci(level, kind)
     low = 0.0 if k == 0 else float(low)  # Wilson gives 4e-19 here
     high = 1.0 if k == n else float(high)
     p = None if null is None else float(binomtest(k, n, null, alternative).pvalue)
@@ -104,9 +105,10 @@ def proportion_difference(
     test: Literal["fisher"] | None = None,
     alternative: Alternative = "two-sided",
 ) -> Estimate:
-    """Estimate the difference of two independent shares, k1 / n1 - k2 / n2 (Newcombe's interval).
+    """Estimate the difference of two independent shares, k1 / n1 - k2 / n2.
 
-    The unit count is n1 + n2; ``test="fisher"`` adds the p of Fisher's exact test.
+    The interval is Newcombe's hybrid score interval (1998, method 10), which joins the two Wilson
+    intervals.  The unit count is n1 + n2; ``test="fisher"`` adds the p of Fisher's exact test.
 
     Examples
     --------
@@ -114,19 +116,21 @@ def proportion_difference(
     Estimate(estimate=0.417, low=0.241, high=0.557, n=120, p=8.26e-06)
     """
     from scipy.stats import fisher_exact
-    from statsmodels.stats.proportion import confint_proportions_2indep
 
     k1, n1, k2, n2 = (int(v) for v in (k1, n1, k2, n2))
     if not (0 <= k1 <= n1 and 0 <= k2 <= n2):
         raise ValueError(f"proportion_difference({k1}, {n1}, {k2}, {n2}): need 0 <= k <= n")
     if n1 == 0 or n2 == 0:
         return _nothing(n1 + n2)
-    interval = confint_proportions_2indep(k1, n1, k2, n2, method="newcomb", alpha=1 - level)
+    one, two = proportion(k1, n1, level=level), proportion(k2, n2, level=level)
+    gap = one.estimate - two.estimate
+    low = gap - math.hypot(one.estimate - one.low, two.high - two.estimate)
+    high = gap + math.hypot(one.high - one.estimate, two.estimate - two.low)
     p = None
     if test is not None:
         _one_of("test", test, ("fisher",))
         p = float(fisher_exact([[k1, n1 - k1], [k2, n2 - k2]], alternative).pvalue)
-    return Estimate(k1 / n1 - k2 / n2, float(interval[0]), float(interval[1]), n1 + n2, p)
+    return Estimate(gap, low, high, n1 + n2, p)
 
 
 def mean(
