@@ -7,7 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tiny import Book
+
+settings.register_profile("seedbook", deadline=None)  # a busy machine is not a failure
+settings.load_profile("seedbook")
 
 
 @pytest.fixture
