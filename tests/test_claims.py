@@ -328,7 +328,7 @@ def test_the_digest_sees_rules_and_not_words():
 
 def measured():
     ledger = declared(above("m", 0), below("m", 0), null="k")
-    ledger.claim("x1", "Less & less < 1.", paper="-0.2", where="here", measure="k",
+    ledger.claim("x1", "Less & less < 2 - 1.", paper="-0.2", where="here", measure="k",
                  rule=below("k", -1e-9), why="so", test="t")  # fmt: skip
     ledger.measure("m", stats.Estimate(0.6089, 0.5951, 0.6226, 40), unit="item")
     ledger.measure("k", (-0.25, -0.5, 0, 9, 0.2), unit="seed")
@@ -437,11 +437,20 @@ def test_the_table_uses_the_marks_of_the_house():
     page = measured()._repr_mimebundle_()["text/html"]
     assert page.startswith('<div class="sb-scroll"><table class="sb-table sb-verdicts">')
     assert '<span class="sb-v sb-v--supported">supported</span>' in page
-    assert '<td class="sb-num" data-l="Ours">0.609 [0.595, 0.623]</td>' in page
-    assert "\N{MINUS SIGN}0.25 [\N{MINUS SIGN}0.50, 0]" in page
+    ours = '0.609 <span class="sb-int">[0.595, 0.623]</span>'
+    assert f'<td class="sb-num" data-l="Ours">{ours}</td>' in page
+    assert '\N{MINUS SIGN}0.25 <span class="sb-int">[\N{MINUS SIGN}0.50, 0]</span>' in page
     assert "\N{MINUS SIGN}1e-09" in page
-    assert "Less &amp; less &lt; 1." in page
+    assert "Less &amp; less &lt; 2 \N{MINUS SIGN} 1." in page
     assert not re.search(r"[^\w]-\d", re.sub(r"<[^>]*>", "", page))
+    assert "Seed 0 (run without the press)." in page
+
+
+def test_a_table_without_tests_has_no_column_for_p():
+    ledger = declared(above("m", 0))
+    ledger.measure("m", (1, 0.5, 1.5, 4, None), unit="seed")
+    assert "Adjusted p" not in ledger._repr_mimebundle_()["text/html"]
+    assert "Adjusted p" in measured()._repr_mimebundle_()["text/html"]
 
 
 def test_claims_before_the_data():
@@ -478,7 +487,7 @@ def test_notes(monkeypatch):
         ((12345, 12000, 12700), "12345 [12000, 12700]"),
         ((3e-9, 1e-9, 5e-9), "3e-09 [1e-09, 5e-09]"),
         ((0.5, NAN, NAN), "0.5 [no interval]"),
-        ((1, 1, 1), "1.0000 [1.0000, 1.0000]"),
+        ((1, 1, 1), "1 [1, 1]"),
         ((NAN, NAN, NAN), "-"),
     ],
 )

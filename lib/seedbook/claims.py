@@ -616,9 +616,9 @@ def interval(m: Measure | None) -> str:
     if low is None or high is None:
         return f"{estimate:.3g} [no interval]"
     half = (high - low) / 2
-    digits = 1 - math.floor(math.log10(half)) if half > 0 else 4
-    if not -4 <= digits <= 7:
-        return f"{estimate:.3g} [{low:.3g}, {high:.3g}]"
+    digits = 1 - math.floor(math.log10(half)) if half > 0 else 0
+    if half == 0 or not -4 <= digits <= 7:
+        return f"{estimate:.4g} [{low:.4g}, {high:.4g}]"
     e, lo, hi = (_fixed(v, max(digits, 0)) for v in (estimate, low, high))
     return f"{e} [{lo}, {hi}]"
 
@@ -659,7 +659,7 @@ def _notes(record: Mapping[str, Any]) -> str:
 # --- The table ------------------------------------------------------------------------------------
 
 _PRINTED = re.compile(r'<span class="sb-v sb-v--(?!salmon)[a-z-]+">([^<]*)</span>')
-_MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")  # not the one of 1e-09
+_MINUS = re.compile(r"(?<![\w.)\]])-(?=\s?\d)")  # not the one of 1e-09
 
 
 def _html(text: str) -> str:
@@ -692,41 +692,41 @@ def _list(record: Mapping[str, Any]) -> str:
 
 def _table(record: Mapping[str, Any]) -> str:
     """The claims after the data."""
-    head = (
-        "<tr><th>Claim</th><th></th><th>Paper</th>"
-        '<th class="sb-num">Ours [95 %]</th><th class="sb-num">Null</th>'
-        '<th class="sb-num">Adjusted p</th><th>Verdict</th></tr>'
-    )
+    with_p = any(v["p_adjusted"] is not None for v in record["verdicts"].values())
+    numbers = ["Ours [95 %]", "Null", *["Adjusted p"] * with_p]
+    head = "".join(f'<th class="sb-num">{h}</th>' for h in numbers)
     body = []
     for c in record["claims"]:
         v = record["verdicts"][c["id"]]
-        numbers = (
-            ("Ours", interval(record["measures"].get(c["measure"]))),
-            ("Null", interval(record["measures"].get(c["null"]))),
-            ("Adjusted p", _p(v["p_adjusted"])),
+        why = (
+            ""
+            if v["verdict"] == "supported"
+            else f'<span class="sb-why">{_html(v["because"])}</span>'
         )
-        reasons = [v["because"] if v["verdict"] != "supported" else "", _rule_line(c)]
+        p = f'<td class="sb-num" data-l="Adjusted p">{_html(_p(v["p_adjusted"]))}</td>'
         body.append(
-            f"<tr><td>{c['id']}</td><td>{_html(c['sentence'])}"
-            f"<details><summary>Why this verdict</summary>"
-            f"{_html(' '.join(_sentence(r) for r in reasons if r))}</details></td>"
+            f'<tr><td><b class="sb-id">{c["id"]}</b></td><td>{_html(c["sentence"])} {why}</td>'
             f'<td data-l="Paper">{_html(c["paper"])}</td>'
-            + "".join(f'<td class="sb-num" data-l="{k}">{_html(t)}</td>' for k, t in numbers)
-            + f"<td>{_mark(v['verdict'])}</td></tr>"
+            f"{_measured('Ours', record['measures'].get(c['measure']))}"
+            f"{_measured('Null', record['measures'].get(c['null']))}"
+            f"{p if with_p else ''}<td>{_mark(v['verdict'])}</td></tr>"
         )
     return (
-        '<div class="sb-scroll"><table class="sb-table sb-verdicts">'
-        f"<caption>{_html(_notes(record))}</caption>"
-        f"<thead>{head}</thead><tbody>\n" + "\n".join(body) + "\n</tbody></table></div>"
+        '<div class="sb-scroll"><table class="sb-table sb-verdicts"><thead><tr>'
+        f"<th></th><th>Claim</th><th>Paper</th>{head}<th>Verdict</th></tr></thead><tbody>\n"
+        + "\n".join(body)
+        + f'\n</tbody></table></div><p class="sb-ui">{_html(_sentence(_notes(record)))}</p>'
     )
+
+
+def _measured(label: str, m: Measure | None) -> str:
+    estimate, _, bounds = interval(m).partition(" ")
+    bounds = f' <span class="sb-int">{_html(bounds)}</span>' if bounds else ""
+    return f'<td class="sb-num" data-l="{label}">{_html(estimate)}{bounds}</td>'
 
 
 def _mark(verdict: str) -> str:
     return f'<span class="sb-v sb-v--{verdict.replace(" ", "-")}">{verdict}</span>'
-
-
-def _rule_line(claim: Mapping[str, Any]) -> str:
-    return "" if claim["rule"] is None else f"Supported if {say(claim['rule'])}"
 
 
 def _sentence(text: str) -> str:
