@@ -245,6 +245,8 @@
       el("div", { class: "sb-run" }, go, stop, back, bar, status));
     const result = el("div", { class: "sb-result" }), mine = el("div", { class: "sb-mine sb-ui" });
     place().after(el("section", { id: "run-it-again" }, el("h2", {}, "Run it again"), form, result, mine));
+    const contents = document.querySelector('.page-toc a[href="#verdicts"], .bd-toc-nav a[href="#verdicts"]')?.closest("li");
+    contents?.after(el("li", { class: contents.className }, el("a", { class: "reference internal nav-link", href: "#run-it-again" }, "Run it again")));
     form.addEventListener("submit", (event) => { event.preventDefault(); submit(); });
 
     const base = () => profiles.get(profile.value).values;
@@ -343,12 +345,12 @@
       const salmon = yours.parameters.salmon === true;
       if (!published) { result.replaceChildren(el("p", { class: "sb-ui" }, "Nothing is published to compare with.")); return; }
       const first = published.published ? "Published" : "Of this book, not published";
-      const moved = Object.keys(yours.parameters).filter((k) => k !== "seed" && !same(yours.parameters[k], published.parameters[k]));
+      const moved = chapter.parameters.map((p) => p.name).filter((k) => k !== "seed" && k in yours.parameters && !same(yours.parameters[k], published.parameters[k]));
       const what = moved.map((k) => `${k} ${said(yours.parameters[k])} instead of ${said(published.parameters[k])}`);
-      if (yours.parameters.seed !== published.parameters.seed) what.push(`seed ${yours.parameters.seed} instead of ${published.parameters.seed}`);
+      if (yours.seed_asked !== null) what.push(`seed ${yours.seed_asked}`);
       const fish = () => (salmon ? [el("span", { class: "sb-v sb-v--salmon" }, "salmon run"), " "] : []);
       const nodes = [el("h3", { tabindex: "-1" }, "Published and yours"),
-        el("p", {}, ...fish(), what.length ? `Yours has ${what.join(", ")}.` : "Yours has the published parameters and seed.", yours.profile === "custom" ? " The rules were justified for the published profiles, not for these values." : "")];
+        el("p", {}, ...fish(), what.length ? `Yours has ${what.join(", ")}.` : "Yours has the published parameters.", yours.seed_asked === null && yours.parameters.seed !== published.parameters.seed ? " Its seed is derived, and another one." : "", yours.profile === "custom" ? " The rules were justified for the published profiles, not for these values." : "")];
       for (const name of Object.keys(yours.figures)) {
         const there = document.getElementById(name), alt = there?.querySelector("img")?.alt ?? name, photo = there?.closest(".tag_photo") ? " sb-photo" : "";
         const number = there?.querySelector(".caption-number")?.textContent.trim() ?? name;
@@ -371,12 +373,20 @@
             yours.profile === "custom" ? el("span", { class: "sb-note" }, " custom") : null, turned ? el("b", { class: "sb-note" }, " changed") : null));
       });
       const turned = rows.filter((r) => r.className).length;
-      nodes.push(el("p", {}, turned ? `${turned} of ${rows.length} verdicts changed.` : rows.length === 1 ? "The verdict is the same." : "All verdicts are the same."),
+      nodes.push(el("p", {}, rows.length === 1 ? (turned ? "The verdict changed." : "The verdict is the same.") : turned ? `${turned} of ${rows.length} verdicts changed.` : "All verdicts are the same."),
         el("div", { class: "sb-scroll", role: "region", "aria-label": "Verdicts, published and yours", tabindex: "0" },
           el("table", { class: "sb-table sb-stack sb-both" }, el("thead", {}, el("tr", {}, ...["", "Claim", first, "Verdict", "Yours [95 %]", "Verdict"].map((h, i) => el("th", { scope: "col", class: i === 2 || i === 4 ? "sb-num" : null }, h)))), el("tbody", {}, ...rows))),
         el("p", { class: "sb-ui" }, el("a", { href: `${api}/runs/${slug}/${yours.run}/notebook`, download: true }, "Export as an executed notebook"), ". This result has its own address: ", el("a", { href: `?run=${yours.run}` }, `run ${yours.run.slice(0, 12)}`), "."));
       result.replaceChildren(...nodes);
+      makeRoom.disconnect();
+      for (const wide of result.querySelectorAll(".full-width")) makeRoom.observe(wide);
     }
+    const inSight = new Set();                                           // the theme folds its contents list only for what was there when it started
+    const makeRoom = new IntersectionObserver((entries) => {
+      for (const e of entries) inSight[e.isIntersecting ? "add" : "delete"](e.target);
+      for (const node of inSight) if (!node.isConnected) inSight.delete(node);
+      document.querySelector(".bd-sidebar-secondary")?.classList.toggle("hide", inSight.size > 0);
+    });
 
     // --- my runs --------------------------------------------------------------------------------------
     async function list() {

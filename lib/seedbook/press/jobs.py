@@ -98,7 +98,7 @@ class Jobs:
     at_most : int
         Runs under way at the same time.
     warm : bool
-        Keep a warm parent for each thread count that runs have had.
+        After the first run of a thread count, keep a warm parent for the next ones.
     """
 
     def __init__(self, root: Path, at_most: int = 1, warm: bool = True):
@@ -158,24 +158,27 @@ class Jobs:
                 loop.call_soon_threadsafe(task.add, event)
 
         try:
-            task.plan.warm = self._warm(task.plan.threads)
+            parent = self._parents.get(task.plan.threads)
+            task.plan.warm = parent.address if parent else None
             task.job = runner.start(task.plan)
             if task.stop:
                 task.job.cancel()
             for event in task.job:
                 tell(event)
+            if self.warm and not task.stop:
+                self._keep_warm(task.plan.threads)
         except Exception as error:  # the process could not even be started
             tell({"event": "failed", "sentence": f"{task.plan.label}: {error}"})
 
-    def _warm(self, threads: int) -> str | None:
-        if not self.warm:
-            return None
-        if threads not in self._parents:
-            found: set[str] = set()
-            for c in catalog.load(self.root).chapters:
-                if c.exists and c.threads == threads:
-                    with contextlib.suppress(chapter.ChapterError, SyntaxError):
-                        found |= set(executor.foreign_modules([chapter.read(c.slug, self.root)]))
-            self._parents[threads] = WarmParent(sorted(found), threads)
-            self._parents[threads].start()
-        return self._parents[threads].address
+    def _keep_warm(self, threads: int) -> None:
+        """Start a warm parent for chapters with so many threads, unless there is one."""
+        if threads in self._parents:
+            return
+        found: set[str] = set()
+        for entry in catalog.load(self.root).chapters:
+            if entry.exists and entry.threads == threads:
+                with contextlib.suppress(chapter.ChapterError, SyntaxError):
+                    source = chapter.read(entry.slug, self.root)
+                    found |= set(executor.foreign_modules([source]))
+        parent = self._parents[threads] = WarmParent(sorted(found), threads)
+        parent.start()

@@ -274,6 +274,7 @@ class Views:
         self.kernels: dict[str, Kernel] = {}
         self._parent = None if modules is None else WarmParent(modules, threads=THREADS)
         self._culler: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Future[None]] = set()
 
     def start(self) -> None:
         """Start the warm parent and the culler; needs a running event loop."""
@@ -331,7 +332,10 @@ class Views:
         kernel = self.kernels.pop(tab, None)
         if kernel is None:
             return False
-        await kernel.stop()
+        ending = asyncio.ensure_future(kernel.stop())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await asyncio.shield(ending)  # whoever waits may be cancelled; the kernel ends
         return True
 
     async def stop(self) -> None:
@@ -339,6 +343,7 @@ class Views:
         if self._culler:
             self._culler.cancel()
         await asyncio.gather(*(self.close(tab) for tab in list(self.kernels)))
+        await asyncio.gather(*self._endings)
         if self._parent:
             self._parent.stop()
 

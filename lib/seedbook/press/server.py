@@ -28,7 +28,7 @@ from urllib.parse import quote, urlencode
 
 from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.auth.login import LoginFormHandler
-from jupyter_server.base.handlers import APIHandler, AuthenticatedFileHandler
+from jupyter_server.base.handlers import APIHandler, AuthenticatedFileHandler, JupyterHandler
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado import web
@@ -76,6 +76,12 @@ class Refused(web.HTTPError):
         self.sentence = sentence
 
 
+def _sentence(status_code: int, kwargs: dict[str, Any]) -> str:
+    """What a handler has to say about a failure."""
+    error = (kwargs.get("exc_info") or (None, None))[1]
+    return getattr(error, "sentence", None) or responses.get(status_code, "error")
+
+
 # -- who may ask ----------------------------------------------------------------------------------
 
 
@@ -95,11 +101,14 @@ class TokenOnly(IdentityProvider):
         return None
 
 
-class Guarded:
-    """Checks that every handler of this server makes, for use before a Jupyter handler."""
+class Guarded(JupyterHandler):
+    """Checks that every handler of this server makes."""
 
-    request: Any
-    settings: dict[str, Any]
+    async def prepare(self) -> None:  # type: ignore[override]
+        if not self.check_origin():
+            self.current_user = self._jupyter_current_user = None
+            raise Refused(403, "a request of another origin")
+        await super().prepare()  # type: ignore[misc]
 
     def check_host(self) -> bool:
         """Whether the Host header is an address or name of this server (DNS rebinding)."""
@@ -117,16 +126,16 @@ class Guarded:
             return self.request.method in ("GET", "HEAD")
         return origin.lower() == f"{self.request.protocol}://{self.request.host}".lower()
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """One line; Jupyter's page would load what this server does not serve."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{status_code}: {_sentence(status_code, kwargs)}\n")
+
 
 class Login(Guarded, LoginFormHandler):
     """The form for the token."""
 
     content_security_policy = PAGE_POLICY  # type: ignore[assignment]
-
-    async def prepare(self) -> None:  # type: ignore[override]
-        await super().prepare()  # type: ignore[misc]
-        if not self.check_origin():
-            raise web.HTTPError(403)
 
     def _render(self, message: dict[str, str] | None = None) -> None:
         text = "That was not the token." if message else "This server asks for a token."
@@ -151,7 +160,7 @@ class Page(Guarded, AuthenticatedFileHandler):
             return
         self.xsrf_token  # noqa: B018  (sets the cookie that page scripts echo)
         try:
-            await web.StaticFileHandler.get(self, path, include_body)
+            await web.StaticFileHandler.get(self, path, include_body)  # type: ignore[misc]
         except (ValueError, OSError):  # no such path can exist
             raise web.HTTPError(404) from None
 
@@ -179,19 +188,12 @@ class Page(Guarded, AuthenticatedFileHandler):
 class Api(Guarded, APIHandler):
     """Base of the API: JSON in and out, one sentence for whatever is refused."""
 
-    async def prepare(self) -> None:  # type: ignore[override]
-        await super(APIHandler, self).prepare()  # type: ignore[misc]  # Host, login, XSRF
-        if not self.check_origin():
-            raise Refused(403, "a request of another origin")
-
     @property
     def desk(self) -> Desk:
         return self.settings["seedbook_desk"]
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        error = (kwargs.get("exc_info") or (None, None))[1]
-        sentence = getattr(error, "sentence", None) or responses.get(status_code, "error")
-        self.finish(json.dumps({"message": sentence}))
+        self.finish(json.dumps({"message": _sentence(status_code, kwargs)}))
 
     def reply(self, value: Any, status: int = 200) -> None:
         self.set_status(status)
