@@ -160,13 +160,13 @@ class Page(Guarded, AuthenticatedFileHandler):
             return
         self.xsrf_token  # noqa: B018  (sets the cookie that page scripts echo)
         try:
-            await web.StaticFileHandler.get(self, path, include_body)  # type: ignore[misc]
+            await web.StaticFileHandler.get(self, path, include_body)
         except (ValueError, OSError):  # no such path can exist
             raise web.HTTPError(404) from None
 
     @web.authenticated
     async def head(self, path: str) -> None:  # type: ignore[override]
-        await self.get(path, include_body=False)
+        await self.get(path, include_body=False)  # type: ignore[misc]
 
     @classmethod
     def get_content(cls, abspath: str, start: int | None = None, end: int | None = None) -> Any:
