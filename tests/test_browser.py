@@ -348,6 +348,8 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(served, chromium, sc
     assert sideways(page) <= 0
     for button in page.locator("button.sb-btn:visible").all():
         assert button.bounding_box()["height"] >= 43, button.inner_text()
+    pictures = page.locator(".sb-compare img")
+    until(lambda: all(i.evaluate("i => i.complete") for i in pictures.all()))
     a, b = (page.locator(".sb-compare figure").nth(i).bounding_box() for i in range(2))
     assert b["y"] > a["y"] + a["height"] - 1 and a["width"] <= 390
     reader.context.close()

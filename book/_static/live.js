@@ -46,7 +46,7 @@
   }
 
   // --- figures ------------------------------------------------------------------------------------
-  const tab = random();
+  const tab = random(), frames = glance.dataset.published === "true" ? "published" : "stored";
   let kernel = false;                                                    // whether this page has asked for one
   window.addEventListener("pagehide", () => {
     if (kernel) ask(`/view/${tab}`, { method: "DELETE", keepalive: true }).catch(() => {});
@@ -66,7 +66,7 @@
     const printed = el("pre", { class: "sb-printed", hidden: true, tabindex: "0", "aria-label": "What the code printed" });
     const box = el("div", { class: "sb-live sb-ui", hidden: true },
       el("label", { class: "sb-hidden", for: editor.id }, "Code of this figure"), editor, printed,
-      el("p", { class: "sb-hint", id: `hint-${name}` }, "Ctrl+Enter runs. The code sees the stored frames of the published run, not the experiment."));
+      el("p", { class: "sb-hint", id: `hint-${name}` }, "Ctrl+Enter runs. The code sees the frames that the experiment has stored; it does not repeat it."));
     const go = button("Run", draw, "sb-btn--main"), stop = button("Stop", end), edit = button("Edit", () => open(box.hidden)), reset = button("Reset", restore);
     edit.setAttribute("aria-expanded", "false");
     edit.setAttribute("aria-controls", editor.id);
@@ -109,7 +109,7 @@
             const bytes = out.image.mime === "image/png" ? Uint8Array.from(atob(out.image.data), (c) => c.charCodeAt(0)) : out.image.data;
             picture(URL.createObjectURL(new Blob([bytes], { type: out.image.mime })));
           }
-          show(out.image ? `Drawn in ${out.seconds.toFixed(1)} s from the published frames.` : "The code drew no picture.");
+          show(out.image ? `Drawn in ${out.seconds.toFixed(1)} s from the ${frames} frames.` : "The code drew no picture.");
         }
       } catch (error) {
         show(error.message, true);
@@ -210,7 +210,7 @@
         }
         const value = check(p, read(p, control)), moved = !same(value, base);
         const allowed = p.range ? `${p.many ? "each in " : ""}${p.range}` : p.many ? `list of ${p.scalar}` : "";
-        help.textContent = [moved ? `Published: ${said(base)}` : "", allowed, p.help].filter(Boolean).map((t) => t[0].toUpperCase() + t.slice(1)).join(". ").replace(/([^.])$/, "$1.");
+        help.textContent = [moved ? `Published: ${said(base)}` : "", allowed, p.help].filter(Boolean).map((t) => (/^[a-z]+[ ,;:]/.test(t) ? t[0].toUpperCase() + t.slice(1) : t)).join(". ").replace(/([^.])$/, "$1.");
         box.classList.toggle("sb-field--changed", moved);
         this.slide(value);
       },
@@ -344,31 +344,38 @@
       const published = chapter.published[yours.profile] ?? chapter.published[chapter.shown];
       const salmon = yours.parameters.salmon === true;
       if (!published) { result.replaceChildren(el("p", { class: "sb-ui" }, "Nothing is published to compare with.")); return; }
-      const first = published.published ? "Published" : "Of this book, not published";
+      const first = published.published ? "Published" : "This page";
       const moved = chapter.parameters.map((p) => p.name).filter((k) => k !== "seed" && k in yours.parameters && !same(yours.parameters[k], published.parameters[k]));
       const what = moved.map((k) => `${k} ${said(yours.parameters[k])} instead of ${said(published.parameters[k])}`);
       if (yours.seed_asked !== null) what.push(`seed ${yours.seed_asked}`);
       const fish = () => (salmon ? [el("span", { class: "sb-v sb-v--salmon" }, "salmon run"), " "] : []);
       const nodes = [el("h3", { tabindex: "-1" }, "Published and yours"),
-        el("p", {}, ...fish(), what.length ? `Yours has ${what.join(", ")}.` : "Yours has the published parameters.", yours.seed_asked === null && yours.parameters.seed !== published.parameters.seed ? " Its seed is derived, and another one." : "", yours.profile === "custom" ? " The rules were justified for the published profiles, not for these values." : "")];
-      for (const name of Object.keys(yours.figures)) {
-        const there = document.getElementById(name), alt = there?.querySelector("img")?.alt ?? name, photo = there?.closest(".tag_photo") ? " sb-photo" : "";
+        el("p", {}, ...fish(), what.length ? `Yours has ${what.join(", ")}.` : "Yours has the published parameters.", yours.seed_asked === null && yours.parameters.seed !== published.parameters.seed ? " Its seed is derived, and another one." : "", published.published ? "" : " Nothing is published yet: this page shows a run of the working copy.",
+          yours.profile === "custom" ? " The rules were justified for the published profiles, not for these values." : yours.profile !== published.profile ? ` It is a ${yours.profile} run, beside a ${published.profile} one.` : "")];
+      const onPage = new Map([...document.querySelectorAll("figure[id]")].map((f, i) => [f.id, [f, i]]));
+      const seek = (name) => onPage.get(name.replaceAll("_", "-")) ?? [null, Infinity];  // Sphinx writes ids with hyphens
+      for (const name of Object.keys(yours.figures).sort((a, b) => seek(a)[1] - seek(b)[1])) {
+        const there = seek(name)[0], alt = there?.querySelector("img")?.alt ?? name, photo = there?.closest(".tag_photo") ? " sb-photo" : "";
         const number = there?.querySelector(".caption-number")?.textContent.trim() ?? name;
-        const one = (r, title, text, extra) => el("figure", {}, el("img", { class: `sb-fig${photo}`, src: `${api}/runs/${slug}/${r.run}/figures/${name}`, alt: `${title}: ${alt}` }),
+        const one = (r, title, text, extra) => el("figure", {}, el("img", { class: `sb-fig${photo}`, width: there?.querySelector("img")?.naturalWidth || null, height: there?.querySelector("img")?.naturalHeight || null, src: `${api}/runs/${slug}/${r.run}/figures/${name}`, alt: `${title}: ${alt}` }),
           el("figcaption", {}, ...extra, el("b", {}, `${title}.`), ` ${text}`));
         const equal = yours.figures[name] === published.figures[name];
         nodes.push(el("div", { class: "sb-compare full-width", role: "group", "aria-label": `${number}: published and yours` },
           published.figures[name] === undefined ? el("p", { class: "sb-ui" }, "The published run has no such figure.") : one(published, first, `${number}, ${published.profile}.`, []),
-          one(yours, "Yours", equal ? "The same drawing." : `${what.slice(0, 3).join(", ") || yours.profile}.`, fish())));
+          one(yours, "Yours", equal ? "The same drawing." : `${what.slice(0, 3).join(", ") || yours.profile}${what.length > 3 ? ", and more" : ""}.`, fish())));
       }
+      const measured = (label, text) => {
+        const [estimate, bounds] = text.split(/ (?=\[)/);
+        return el("td", { class: "sb-num", "data-l": label }, estimate, bounds ? el("span", { class: "sb-int" }, ` ${bounds}`) : null);
+      };
       const rows = yours.claims.map((claim) => {
         const old = published.claims.find((c) => c.id === claim.id);
         const was = old?.verdict === "fragile" ? "supported" : old?.verdict;
         const turned = Boolean(old) && was !== claim.verdict;
         return el("tr", turned ? { class: "sb-turned" } : {},
           el("td", {}, el("b", { class: "sb-id" }, claim.id)), el("td", {}, claim.sentence, claim.verdict === "supported" ? null : el("span", { class: "sb-why" }, claim.because)),
-          el("td", { class: "sb-num", "data-l": first }, old?.ours ?? "–"), el("td", {}, old ? mark(old.verdict) : "–"),
-          el("td", { class: "sb-num", "data-l": "Yours" }, claim.ours),
+          measured(first, old?.ours ?? "–"), el("td", {}, old ? mark(old.verdict) : "–"),
+          measured("Yours", claim.ours),
           el("td", {}, mark(claim.verdict), salmon ? el("span", { class: "sb-note" }, " ", el("span", { class: "sb-v sb-v--salmon" }, "salmon run")) : null,
             yours.profile === "custom" ? el("span", { class: "sb-note" }, " custom") : null, turned ? el("b", { class: "sb-note" }, " changed") : null));
       });

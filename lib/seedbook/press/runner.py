@@ -207,6 +207,14 @@ def _context() -> multiprocessing.context.BaseContext:
     return context
 
 
+def get_ready() -> None:
+    """Start the process that runs are forked from, so that the first need not wait for it."""
+    from multiprocessing import forkserver
+
+    _context()
+    forkserver.ensure_running()
+
+
 class Job:
     """A run under way in a child process.
 

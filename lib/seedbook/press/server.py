@@ -36,6 +36,7 @@ from tornado.iostream import StreamClosedError
 from traitlets.config import Config
 
 from . import catalog, chapter, editions, executor, jobs, live, parameters, runner, store
+from .root import CATALOG
 from .root import root as find_root
 
 PORT = 8765
@@ -231,6 +232,7 @@ class Chapters(Api):
     @web.authenticated
     async def get(self, slug: str) -> None:
         self.reply(await asyncio.to_thread(self.desk.chapter, slug))
+        await asyncio.to_thread(runner.get_ready)  # its reader may soon ask for a run
 
 
 class View(Api):
@@ -390,10 +392,18 @@ class Desk:
     def __init__(self, root: Path, views: live.Views, queue: jobs.Jobs):
         self.root, self.views, self.jobs = root, views, queue
         self.epoch = f"{time.time_ns():x}"
+        self._catalog: tuple[int, catalog.Catalog] | None = None
+
+    def contents(self) -> catalog.Catalog:
+        """The catalogue, read again when its file has changed."""
+        changed = (self.root / CATALOG).stat().st_mtime_ns
+        if self._catalog is None or self._catalog[0] != changed:
+            self._catalog = changed, catalog.load(self.root)
+        return self._catalog[1]
 
     def entry(self, slug: str) -> catalog.Chapter:
         """A chapter that has a notebook."""
-        for entry in catalog.load(self.root).chapters:
+        for entry in self.contents().chapters:
             if entry.slug == slug and entry.exists:
                 return entry
         raise Refused(404, f"there is no chapter {slug[:60]!r}")
