@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from seedbook import claims
@@ -284,6 +285,17 @@ def test_links_lead_to_the_source_notebook(site):
     source = json.loads((site / "_static" / "sources" / "dice.ipynb").read_text())
     assert all(not c.get("outputs") for c in source["cells"])
     assert 'href="../../_static/sources/dice.ipynb"' in html
+
+
+def test_colab_opens_a_copy_that_installs_the_package_first(site):
+    html = (site / "book" / "chapters" / "dice.html").read_text()
+    assert "google.com/github/someone/dicebook/blob/gh-pages/_static/colab/dice.ipynb" in html
+    copy = nbformat.read(site / "_static" / "colab" / "dice.ipynb", as_version=4)
+    nbformat.validate(copy)
+    first, *rest = copy.cells
+    assert first.source == "%pip install -q git+https://github.com/someone/dicebook@main"
+    source = json.loads((site / "_static" / "sources" / "dice.ipynb").read_text())
+    assert [c["id"] for c in rest] == [c["id"] for c in source["cells"]]
 
 
 def test_build_without_assembling_says_so(tmp_path):

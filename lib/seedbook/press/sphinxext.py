@@ -6,6 +6,7 @@ out of the pip package ``sphinx-mathjax-offline``, which carries the files of th
 
 from __future__ import annotations
 
+import json
 import shutil
 from html import escape
 from importlib.metadata import distribution
@@ -21,6 +22,8 @@ MATHJAX = "tex-mml-chtml.js"
 MATHJAX_FOLDERS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
 CHAPTERS = "book/chapters/"
 BINDER = "https://mybinder.org/v2/gh"
+COLAB = "https://colab.research.google.com/github"
+SITE_BRANCH = "gh-pages"  # where a copy of the built site has to lie for Colab to find it
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -30,6 +33,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", _links, priority=600)  # after the theme's own buttons
     app.connect("html-page-context", _short_neighbours)
     app.connect("build-finished", _copy_mathjax)
+    app.connect("build-finished", _copy_for_colab)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -94,16 +98,18 @@ def _links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctr
             "label": "download-notebook-button",
         }
     ]
-    if address := binder(app.config.html_theme_options, slug):
-        buttons.append(
-            {
-                "type": "link",
-                "url": address,
-                "icon": "fas fa-rocket",
-                "tooltip": "Open the source notebook on Binder",
-                "label": "launch-binder-button",
-            }
-        )
+    elsewhere = (("Binder", "rocket", binder), ("Colab", "cloud", colab))
+    for name, icon, find in elsewhere:
+        if address := find(app.config.html_theme_options, slug):
+            buttons.append(
+                {
+                    "type": "link",
+                    "url": address,
+                    "icon": f"fas fa-{icon}",
+                    "tooltip": f"Open the source notebook on {name}",
+                    "label": f"launch-{name.lower()}-button",
+                }
+            )
     context["header_buttons"][:0] = buttons
 
 
@@ -116,8 +122,52 @@ def binder(options: dict[str, Any], slug: str) -> str | None:
     'https://mybinder.org/v2/gh/a/b/main?urlpath=lab/tree/notebooks/x.ipynb'
     >>> binder({"repository_url": ""}, "x")
     """
+    found = _repository(options)
+    if found is None:
+        return None
+    return f"{BINDER}/{found[0]}/{quote(found[1], safe='')}?urlpath=lab/tree/notebooks/{slug}.ipynb"
+
+
+def colab(options: dict[str, Any], slug: str) -> str | None:
+    """Address that opens a chapter's copy for Colab; None without a GitHub repository.
+
+    Colab opens what lies in a repository, so the built site must be published on the branch
+    ``gh-pages``, as GitHub's static host wants it.
+
+    Examples
+    --------
+    >>> colab({"repository_url": "https://github.com/a/b"}, "x")
+    'https://colab.research.google.com/github/a/b/blob/gh-pages/_static/colab/x.ipynb'
+    """
+    found = _repository(options)
+    return f"{COLAB}/{found[0]}/blob/{SITE_BRANCH}/_static/colab/{slug}.ipynb" if found else None
+
+
+def _repository(options: dict[str, Any]) -> tuple[str, str] | None:
+    """``owner/name`` and branch of the GitHub repository that ``_config.yml`` names."""
     url = urlsplit(options.get("repository_url") or "")
     if url.hostname != "github.com":
         return None
-    branch = quote(options.get("repository_branch") or "main", safe="")
-    return f"{BINDER}/{url.path.strip('/')}/{branch}?urlpath=lab/tree/notebooks/{slug}.ipynb"
+    return url.path.strip("/"), options.get("repository_branch") or "main"
+
+
+def _copy_for_colab(app: Sphinx, exception: Exception | None) -> None:
+    """Write each source notebook with one cell in front that installs the package."""
+    found = _repository(app.config.html_theme_options)
+    if exception is not None or app.builder.format != "html" or found is None:
+        return
+    target = Path(app.outdir) / "_static" / "colab"
+    target.mkdir(parents=True, exist_ok=True)
+    install: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "install",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+        "source": f"%pip install -q git+https://github.com/{found[0]}@{found[1]}",
+    }
+    for path in sorted((Path(app.srcdir) / "notebooks").glob("*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook["cells"].insert(0, install)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False)
+        (target / path.name).write_text(text + "\n", encoding="utf-8")
