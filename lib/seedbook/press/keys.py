@@ -24,6 +24,7 @@ SCIENCE = "seedbook"
 EXEMPT: dict[str, set[str] | None] = {
     "frames": None,
     "data": {"fetch", "available", "Missing"},
+    "lm": {"_converted", "_convert"},
 }
 WORDING = {"sentence", "paper", "where", "why", "null", "measure"}
 SHORT = 12
