@@ -350,7 +350,8 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(served, chromium, sc
         assert button.bounding_box()["height"] >= 43, button.inner_text()
     pictures = page.locator(".sb-compare img")
     until(lambda: all(i.evaluate("i => i.complete") for i in pictures.all()))
-    a, b = (page.locator(".sb-compare figure").nth(i).bounding_box() for i in range(2))
+    boxes = "figures => figures.slice(0, 2).map(f => f.getBoundingClientRect().toJSON())"
+    a, b = page.locator(".sb-compare figure").evaluate_all(boxes)  # both at one moment
     assert b["y"] > a["y"] + a["height"] - 1 and a["width"] <= 390
     reader.context.close()
     assert reader.foreign == [] and reader.wrong == []

@@ -141,7 +141,8 @@ def sweep(place: Path) -> None:
     for part in place.glob(".part-*"):
         try:
             pid, born = map(int, part.name.split("-")[1:3])
-            alive = psutil.pid_exists(pid) and int(psutil.Process(pid).create_time() * 100) == born
+            owner = psutil.Process(pid)
+            alive = int(owner.create_time() * 100) == born and owner.status() != "zombie"
         except (ValueError, psutil.Error):
             alive = False
         if not alive:
