@@ -361,7 +361,10 @@ def _papermill(
                 startup_timeout=120,
                 kernel_name="python3",
                 kernel_manager_class=WarmKernelManager,
-                extra_arguments=["--HistoryManager.hist_file=:memory:"],
+                extra_arguments=[
+                    "--HistoryManager.hist_file=:memory:",
+                    "--IPKernelApp.log_level=50",
+                ],
             )
             client.state = state
             return client.execute(env=env, cwd=env["SEEDBOOK_CWD"])
