@@ -4,7 +4,8 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
-from seedbook import decoding
+from scipy import stats
+from seedbook import decoding, seeds
 from transformers import (
     MinPLogitsWarper,
     TopKLogitsWarper,
@@ -170,8 +171,50 @@ def test_draw_never_takes_an_excluded_token():
         (decoding.nucleus, 1.1, r"\(0, 1\]"),
         (decoding.typical, 0.0, r"\(0, 1\]"),
         (decoding.min_p, 0.0, r"\(0, 1\]"),
+        (decoding.soft, 0, "1 or more"),
+        (lambda n: decoding.gumbel_soft(n, 0.5), True, "whole number"),
+        (lambda tau: decoding.gumbel_soft(5, tau), 0.0, "above 0"),
+        (lambda alpha: decoding.dirichlet_soft(5, alpha), float("inf"), "finite"),
     ],
 )
 def test_wrong_settings_are_errors_at_once(make, value, word):
     with pytest.raises(ValueError, match=word):
         make(value)
+
+
+def uniform(rows, width, seed=0):
+    return torch.rand(rows, width, dtype=torch.float64, generator=seeds.torch(seed, "mix"))
+
+
+def test_soft_gives_the_probabilities():
+    logits = random_logits(5, 40, 3.0)
+    ids, weight = decoding.soft(6)(logits, uniform(5, 0))
+    p = logits.softmax(-1).gather(-1, ids)
+    torch.testing.assert_close(weight, p / p.sum(-1, keepdim=True))
+    assert (ids[:, 0] == logits.argmax(-1)).all()
+    assert decoding.soft(99)(logits, uniform(5, 0))[0].shape == (5, 40)
+
+
+@pytest.mark.parametrize("tau", [0.05, 0.5, 4.0])
+def test_gumbel_soft_is_led_by_a_fair_draw(tau):
+    """Whatever the smoothness, the heaviest token follows the law (Gumbel-max)."""
+    p = torch.tensor([0.5, 0.25, 0.15, 0.1])
+    ids, weight = decoding.gumbel_soft(4, tau)(p.log().expand(20_000, 4), uniform(20_000, 4))
+    torch.testing.assert_close(weight.sum(-1), torch.ones(20_000, dtype=torch.float64))
+    lead = ids.gather(-1, weight.argmax(-1, keepdim=True))[:, 0]
+    assert stats.chisquare(lead.bincount(minlength=4), 20_000 * p.numpy()).pvalue > 1e-3
+    heaviest = weight.amax(-1).mean()
+    assert (heaviest > 0.95) if tau == 0.05 else (heaviest < 0.9)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 1.0, 20.0])
+def test_dirichlet_soft_has_its_moments(alpha):
+    p = torch.tensor([0.6, 0.3, 0.1, 0.0], dtype=torch.float64)
+    ids, weight = decoding.dirichlet_soft(4, alpha)(p.log().expand(20_000, 4), uniform(20_000, 8))
+    weight = torch.zeros(20_000, 4, dtype=torch.float64).scatter(-1, ids, weight)
+    assert torch.isfinite(weight).all() and (weight[:, 3] == 0).all()
+    error = 4 * (p * (1 - p) / (alpha + 1) / 20_000).sqrt() + 1e-12
+    assert ((weight.mean(0) - p).abs() <= error).all()
+    torch.testing.assert_close(weight.var(0), p * (1 - p) / (alpha + 1), rtol=0.1, atol=1e-4)
+    if alpha == 1.0:  # a margin of a Dirichlet law is a Beta law
+        assert stats.kstest(weight[:, 0], stats.beta(0.6, 0.4).cdf).pvalue > 1e-3

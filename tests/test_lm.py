@@ -122,6 +122,51 @@ def test_sample_is_exact_in_any_batch(model, batch_size):
     assert len({len(text) for text in got}) > 1  # some ended early
 
 
+def soft_by_hand(model, ids, mix, uniform, end):
+    """Feed back mixtures of embeddings, one text at a time, no batch, cache or padding."""
+    embed = model.model.get_input_embeddings()
+    inputs, new = embed(torch.tensor(ids)), []
+    for u in uniform:
+        with torch.inference_mode():
+            logits = model.model(inputs_embeds=inputs[None]).logits[0, -1:]
+            kinds, weight = mix(decoding.top_k(12)(logits), u[None])
+            token = kinds[0, weight[0].argmax()].item()
+            if token in end:
+                break
+            new.append(token)
+            inputs = torch.cat([inputs, weight.float() @ embed(kinds[0])])
+    return new
+
+
+@pytest.mark.parametrize(
+    "mix", [decoding.soft(5), decoding.gumbel_soft(5, 0.8), decoding.dirichlet_soft(5, 1.0)]
+)
+def test_mixtures_are_exact_in_any_batch(model, mix):
+    texts, n = prompts(7) + prompts(7)[:3], 12
+    shape = len(texts), n, mix.width
+    uniform = torch.rand(shape, dtype=torch.float64, generator=seeds.torch(5, "mix"))
+    want = [soft_by_hand(model, ids, mix, u, [2]) for ids, u in zip(texts, uniform, strict=True)]
+    for batch_size in (1, 4, 64):
+        generator = seeds.torch(5, "mix")
+        got = lm.sample(
+            model,
+            texts,
+            n,
+            decoding.top_k(12),
+            generator=generator,
+            mix=mix,
+            batch_size=batch_size,
+        )
+        assert got == want
+
+
+def test_the_mixture_of_one_token_is_that_token(model):
+    options = {"max_new_tokens": 15, "generator": seeds.torch(3, "one")}
+    assert lm.sample(model, prompts(), mix=decoding.soft(1), **options) == lm.sample(
+        model, prompts(), rule=decoding.greedy, **options
+    )
+
+
 def test_stop_is_optional(model):
     texts = lm.sample(model, prompts(), 30, generator=seeds.torch(1, "a"), stop=False)
     assert {len(t) for t in texts} == {30}

@@ -5,6 +5,9 @@ turns them into tokens. `temperature(0.7)`, `nucleus(0.9)` and the like make a r
 `greedy` are rules, and `chain` applies several in turn. No rule depends on the numbering of the
 tokens: where two tokens tie at the border, both are kept.
 
+A mixture (`soft`, `gumbel_soft`, `dirichlet_soft`) takes what a rule left and gives weights to
+several tokens, whose mean embedding `seedbook.lm.sample` feeds back in place of one token's.
+
 >>> import torch
 >>> logits = torch.tensor([[0.5, 0.2, 0.1, 0.1, 0.05, 0.05]]).log()
 >>> torch.isfinite(nucleus(0.6)(logits)).tolist()
@@ -16,13 +19,14 @@ tokens: where two tokens tie at the border, both are kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     Rule = Callable[[Tensor], Tensor]
 
+TINY = 1e-300  # in place of a uniform number that is exactly 0
 FIRST = 128  # tokens looked at before a longer prefix of the vocabulary is sorted
 
 
@@ -41,15 +45,13 @@ def greedy(logits: Tensor) -> Tensor:
 
 def temperature(t: float) -> Rule:
     """Divide the logits by `t`: below 1 sharper, above 1 flatter."""
-    if not 0 < t < float("inf"):
-        raise ValueError(f"temperature({t!r}): must be above 0 and finite; for 0 use greedy")
+    _check_positive("temperature", t, "; for 0 use greedy")
     return lambda logits: logits / t
 
 
 def top_k(k: int) -> Rule:
     """Keep the `k` most probable tokens (Fan et al. 2018)."""
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"top_k({k!r}): must be a whole number, 1 or more")
+    _check_count("top_k", k)
 
     def rule(logits: Tensor) -> Tensor:
         least = logits.topk(min(k, logits.shape[-1])).values[..., -1:]
@@ -108,6 +110,78 @@ def chain(*rules: Rule) -> Rule:
         return logits
 
     return rule
+
+
+class Mix(NamedTuple):
+    """Weights over the tokens that are fed back together.
+
+    Attributes
+    ----------
+    width : int
+        Uniform numbers that `weigh` needs for each text and step.
+    weigh : callable
+        ``weigh(logits (batch, vocab), uniform (batch, width) float64)`` returns token ids and
+        weights, both (batch, n), each row of weights summing to 1.
+    """
+
+    width: int
+    weigh: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+    def __call__(self, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        return self.weigh(logits, uniform)
+
+
+def soft(n: int) -> Mix:
+    """Weigh the `n` most probable tokens by their probabilities (Zhang et al. 2025)."""
+    _check_count("soft", n)
+
+    def weigh(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        top, ids = logits.topk(min(n, logits.shape[-1]))
+        return ids, top.softmax(-1)
+
+    return Mix(0, weigh)
+
+
+def gumbel_soft(n: int, tau: float) -> Mix:
+    r"""Soften a fair draw: :math:`w = \mathrm{softmax}((\log p + G) / \tau)`, `G` standard Gumbel.
+
+    The token of greatest weight is an exact draw from the `n` most probable tokens (Gumbel-max);
+    `tau` toward 0 gives ordinary sampling, a large one equal weights (Wu et al. 2025).
+    """
+    _check_count("gumbel_soft", n)
+    _check_positive("gumbel_soft", tau)
+
+    def weigh(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        top, ids = logits.topk(min(n, logits.shape[-1]))
+        noise = -(-uniform[:, : top.shape[-1]].clamp(min=TINY).log()).log()
+        return ids, ((top.double() + noise) / tau).softmax(-1)
+
+    return Mix(n, weigh)
+
+
+def dirichlet_soft(n: int, alpha: float) -> Mix:
+    """Draw the weights of the `n` most probable tokens from Dirichlet(`alpha` p) (Wu et al. 2025).
+
+    A small `alpha` gives nearly all weight to one token, a large one the probabilities themselves.
+    """
+    _check_count("dirichlet_soft", n)
+    _check_positive("dirichlet_soft", alpha)
+
+    def weigh(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        import numpy as np
+        import torch
+        from scipy.special import gammaincinv
+
+        top, ids = logits.topk(min(n, logits.shape[-1]))
+        shape = (alpha * top.double().softmax(-1)).cpu().numpy()  # (batch, n)
+        first, second = (x.cpu().numpy() for x in uniform.clamp(min=TINY).split(n, -1))
+        with np.errstate(divide="ignore"):  # a token of probability 0 gets weight 0
+            # Gamma(a) is Gamma(a + 1) U^(1/a); in logarithms, since small a underflows
+            log_gamma = np.log(gammaincinv(shape + 1, first[:, : shape.shape[1]]))
+            log_gamma += np.log(second[:, : shape.shape[1]]) / shape
+        return ids, torch.from_numpy(log_gamma).to(ids.device).softmax(-1)
+
+    return Mix(2 * n, weigh)
 
 
 def shortest_prefix(score: Tensor, p: Tensor, mass: float) -> Tensor:
@@ -169,6 +243,16 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
 
 def _keep(logits: Tensor, mask: Tensor) -> Tensor:
     return logits.masked_fill(~mask, float("-inf"))
+
+
+def _check_count(name: str, n: int) -> None:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"{name}({n!r}): must be a whole number, 1 or more")
+
+
+def _check_positive(name: str, value: float, else_: str = "") -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name}({value!r}): must be above 0 and finite{else_}")
 
 
 def _check_share(name: str, value: float) -> None:

