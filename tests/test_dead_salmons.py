@@ -95,25 +95,6 @@ def test_naive_p_of_a_unit_is_that_of_one_correlation(chapter, rng):
     assert p[0] == pytest.approx(found.pvalue)
 
 
-def test_calibrated_p_is_uniform_when_all_networks_are_alike(chapter):
-    for order in itertools.permutations(range(5)):
-        scores = np.array(order, dtype=float)
-        p = chapter.calibrated_p(scores[:1], scores[1:, None])[0]
-        assert p == (5 - order[0]) / 5
-        assert p == stats.monte_carlo_p(scores[0], scores[1:])
-
-
-def test_calibrated_p_counts_ties_against_the_finding(chapter):
-    assert chapter.calibrated_p(np.array([2.0]), np.array([[2.0], [1.0], [2.0]]))[0] == 3 / 4
-
-
-def test_calibrated_p_compares_each_label_with_its_own_nulls(chapter, rng):
-    value, nulls = rng.normal(size=(2, 6)), rng.normal(size=(9, 6))
-    found = chapter.calibrated_p(value, nulls[:, None])
-    for j, k in np.ndindex(2, 6):
-        assert found[j, k] == stats.monte_carlo_p(value[j, k], nulls[:, k])
-
-
 def test_gradient_map_is_the_gradient(chapter, rng):
     import torch
 

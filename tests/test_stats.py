@@ -1,5 +1,6 @@
 """Estimates agree with SciPy and statsmodels, cover what they promise, and never invent numbers."""
 
+import itertools
 import math
 
 import numpy as np
@@ -185,6 +186,34 @@ def test_monte_carlo_p():
     assert stats.monte_carlo_p(-1, np.zeros(99), alternative="less") == 0.01
     assert math.isnan(stats.monte_carlo_p(math.nan, np.zeros(9)))
     assert math.isnan(stats.monte_carlo_p(1, []))
+    assert stats.monte_carlo_p(2, [2.0, 1.0, 2.0]) == 0.75  # ties count against the finding
+    with pytest.raises(ValueError, match="one draw a row"):
+        stats.monte_carlo_p(1, 2)
+
+
+def test_monte_carlo_p_is_uniform_when_all_are_alike():
+    for order in itertools.permutations(range(5)):
+        assert stats.monte_carlo_p(order[0], order[1:]) == (5 - order[0]) / 5
+
+
+def test_monte_carlo_p_compares_each_value_with_its_own_draws():
+    rng = np.random.default_rng(3)
+    value, draws = rng.normal(size=(4, 5)), rng.normal(size=(19, 5))
+    draws[3, 2] = math.nan
+    p = stats.monte_carlo_p(value, draws[:, None])
+    assert p.shape == (4, 5)
+    for i, j in np.ndindex(4, 5):
+        np.testing.assert_equal(p[i, j], stats.monte_carlo_p(value[i, j], draws[:, j]))
+    assert np.isnan(p[:, 2]).all() and np.isfinite(p[:, [0, 1, 3, 4]]).all()
+
+
+def test_monte_carlo_p_is_valid_when_the_null_repeats_the_search():
+    """The best of 50 units against the best of 50 of each null: an error in twenty, no more."""
+    scores = np.random.default_rng(4).normal(size=(20, 4000, 50)).max(2)
+    p = stats.monte_carlo_p(scores[0], scores[1:])
+    assert abs((p <= 0.05).mean() - 0.05) < 0.015
+    one_unit = np.random.default_rng(5).normal(size=(19, 4000))  # the search is not repeated
+    assert (stats.monte_carlo_p(scores[0], one_unit) <= 0.05).mean() > 0.4
 
 
 @settings(max_examples=20)

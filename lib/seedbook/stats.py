@@ -370,21 +370,41 @@ def permutation(
 
 
 def monte_carlo_p(
-    observed: float, draws: ArrayLike, *, alternative: Literal["greater", "less"] = "greater"
-) -> float:
+    observed: ArrayLike, draws: ArrayLike, *, alternative: Literal["greater", "less"] = "greater"
+) -> float | np.ndarray:
     """p of an observed value among draws from its null, (1 + number as extreme) / (1 + draws).
+
+    The null must have gone through everything that the observed value went through, a search for
+    the best of many units included: then p is valid at any number of draws (Phipson and Smyth
+    2010). Ties count against the finding, and p never falls below 1 / (1 + draws).
+
+    Parameters
+    ----------
+    observed : float or array_like, (...)
+    draws : array_like, (draws, ...)
+        One draw a row; beyond the first axis it broadcasts against `observed`, so that many
+        values are each compared with their own draws.
+
+    Returns
+    -------
+    float, or numpy.ndarray of the shape that broadcasting gives
+        NaN where there is no draw, or a number is not finite.
 
     Examples
     --------
     >>> monte_carlo_p(3.0, np.arange(99) / 33)
     0.01
+    >>> monte_carlo_p([3.0, 0.5], [[1.0, 1.0], [2.0, 0.0], [1.0, 1.0]])
+    array([0.25, 0.75])
     """
-    draws = _vector("draws", draws)
+    observed, draws = np.asarray(observed, dtype=float), np.asarray(draws, dtype=float)
+    if draws.ndim == 0:
+        raise ValueError("draws must have shape (draws, ...), one draw a row; got one number")
     _one_of("alternative", alternative, ("greater", "less"))
-    if len(draws) == 0 or not (np.isfinite(draws).all() and math.isfinite(observed)):
-        return math.nan
     extreme = draws >= observed if alternative == "greater" else draws <= observed
-    return float((1 + extreme.sum()) / (1 + len(draws)))
+    valid = np.isfinite(draws).all(0) & np.isfinite(observed) & (len(draws) > 0)
+    p = np.where(valid, (1 + extreme.sum(0)) / (1 + len(draws)), math.nan)
+    return p if p.ndim else float(p)
 
 
 def slope(
