@@ -147,9 +147,9 @@ def test_start_up_imports_nothing_heavy():
 
 
 def test_every_command_has_help(capsys):
-    for (
-        name
-    ) in "list show check why run sweep compare verify publish book serve new doctor".split():
+    for name in (
+        "list show check why run sweep export compare verify publish book serve new doctor".split()
+    ):
         with pytest.raises(SystemExit) as left:
             cli.main([name, "--help"])
         assert left.value.code == 0

@@ -232,7 +232,9 @@ def test_ctrl_c_ends_in_one_sentence(book):
                 os.killpg(process.pid, signal.SIGINT)
     assert process.returncode == 1
     assert "Traceback" not in "".join(lines)
-    assert lines[-1] == "seedbook: stopped; what was finished is kept\n"
+    assert lines[-1] == (
+        "seedbook: stopped; what was finished is kept, and the same command goes on from there\n"
+    )
     assert store.runs(book.root, "dice") == [] and not book.parts() and no_kernel_left()
 
 

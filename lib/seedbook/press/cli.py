@@ -17,19 +17,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .catalog import CatalogError
     from .chapter import ChapterError
     from .editions import PublishError
+    from .executor import Lost, Refused
     from .parameters import ParameterError
     from .store import StoreError
 
     try:
         return arguments.command(arguments) or 0
-    except (ParameterError, ChapterError, CatalogError, FileNotFoundError) as error:
+    except (ParameterError, ChapterError, CatalogError, FileNotFoundError, Refused) as error:
         print(f"seedbook: {error}", file=sys.stderr)
         return 2
-    except (PublishError, StoreError) as error:
+    except (PublishError, StoreError, Lost) as error:
         print(f"seedbook: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("seedbook: stopped; what was finished is kept", file=sys.stderr)
+        print(
+            "seedbook: stopped; what was finished is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         return 1
     except BrokenPipeError:
         sys.stderr.close()
@@ -81,6 +85,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument(
         "--out", type=Path, metavar="FILE", help="write the table of measures and verdicts as CSV"
+    )
+    export = add("export", _export, "write runs as a job for sites that have no Dask cluster")
+    export.add_argument("slug", nargs="*", help="chapters")
+    export.add_argument("--all", action="store_true", help="every chapter that exists")
+    export.add_argument(
+        "--slurm-array", action="store_true", required=True, help="as an array job of SLURM"
+    )
+    _setting(export)
+    export.add_argument(
+        "--seeds", type=_count, metavar="N", help="derived seeds per value, as a sweep has them"
+    )
+    export.add_argument(
+        "--first", type=int, default=1, metavar="I", help="first replicate (default 1)"
+    )
+    export.add_argument(
+        "--at-most", type=_count, default=50, metavar="N", help="tasks at a time (default 50)"
+    )
+    export.add_argument(
+        "--out", type=Path, default=Path("seedbook.sbatch"), metavar="FILE", help="where to"
     )
     compare = add("compare", _compare, "set two runs side by side: claims, numbers, parameters")
     compare.add_argument(
@@ -137,7 +160,7 @@ def _count(text: str) -> int:
     return value
 
 
-def _running(sub: argparse.ArgumentParser) -> None:
+def _setting(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "-p", action="append", default=[], metavar="NAME=VALUE", help="set a parameter (repeatable)"
     )
@@ -145,7 +168,21 @@ def _running(sub: argparse.ArgumentParser) -> None:
         "--profile", default="quick", metavar="NAME", help="smoke, quick (default), full or sweep"
     )
     sub.add_argument("--salmon", action="store_true", help="replace the mechanism by its null")
+
+
+def _running(sub: argparse.ArgumentParser) -> None:
+    _setting(sub)
     sub.add_argument("--no-warm", action="store_true", help="start every kernel from nothing")
+    sub.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on a Dask cluster: tcp://HOST:PORT, or a scheduler file",
+    )
+    sub.add_argument(
+        "--allow-other-versions",
+        action="store_true",
+        help="with --scheduler: also on workers with another commit, Python or torch (recorded)",
+    )
 
 
 # -- looking --------------------------------------------------------------------------------------
@@ -330,8 +367,11 @@ class Progress:
 
     def __call__(self, plan, event) -> None:
         kind, text = event["event"], self.say(event)
+        if plan is None:
+            (self.rich.console.print if self.rich else _to_stderr)(f"seedbook: {text}")
+            return
         if not self.rich:
-            if kind in ("start", "cell", "done", "failed"):
+            if kind in ("start", "cell", "again", "done", "failed"):
                 print(f"{plan.label}: {text}", file=sys.stderr, flush=True)
             return
         bar = self.bars.get(id(plan))
@@ -344,7 +384,7 @@ class Progress:
             self.rich.update(bar, completed=(event["k"] - 1 + inside) / event["n"], doing=text)
         elif kind == "done":
             self.rich.update(bar, completed=1.0, doing=text)
-        elif kind in ("start", "failed"):
+        elif kind in ("start", "again", "failed"):
             self.rich.update(bar, doing=text)
 
     @staticmethod
@@ -356,7 +396,8 @@ class Progress:
                 how = {"redraw": "redrawn from stored frames", "run": "runs"}.get(
                     event["how"], event["how"]
                 )
-                return f"{how} with seed {event['seed']}{left}"
+                on = f" on {event['on']}" if "on" in event else ""
+                return f"{how} with seed {event['seed']}{on}{left}"
             case "cell" | "progress":
                 inside = f" {event['fraction']:.0%}" if "fraction" in event else ""
                 return f"cell {event['k']} of {event['n']}, {event['cell']}{inside}{left}"
@@ -364,22 +405,41 @@ class Progress:
                 return {"kept": "is there already", "redraw": "redrawn", "run": "done"}[
                     event["how"]
                 ]
-            case "failed":
-                return "failed"
+            case "again":
+                return event["why"]
+            case "note":
+                return event["text"]
         return event["event"]
 
 
-def _execute(plans: list[Any], warm: bool) -> list[Any]:
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _execute(plans: list[Any], warm: bool, side: Any = None) -> list[Any]:
     from . import executor
 
     with Progress(len(plans)) as progress:
-        return executor.execute(plans, progress, warm=warm)
+        return executor.execute(plans, progress, warm=warm, side=side)
+
+
+def _side(arguments: argparse.Namespace) -> Any:
+    """The cluster that was asked for; None for this machine."""
+    if not arguments.scheduler:
+        return None
+    from .cluster import Cluster
+
+    return Cluster(
+        arguments.scheduler,
+        other_versions=arguments.allow_other_versions,
+        warm=not arguments.no_warm,
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from . import catalog, parameters, runner
 
-    book = catalog.load()
+    book, side = catalog.load(), _side(arguments)
     slugs = [c.slug for c in book.chapters if c.exists] if arguments.all else arguments.slug
     if not slugs:
         raise parameters.ParameterError("name a chapter, or --all; `seedbook list` shows them")
@@ -400,9 +460,10 @@ def _run(arguments: argparse.Namespace) -> int:
                 given={k: v[0] for k, v in given.items()},
                 replicate=arguments.replicate,
                 force=arguments.force,
+                elsewhere=side is not None,
             )
         )
-    return _report(plans, _execute(plans, not arguments.no_warm))
+    return _report(plans, _execute(plans, not arguments.no_warm, side))
 
 
 def _report(plans: list[Any], results: list[Any]) -> int:
@@ -413,8 +474,7 @@ def _report(plans: list[Any], results: list[Any]) -> int:
     for plan, result in zip(plans, results, strict=True):
         if isinstance(result, runner.RunError):
             failed += 1
-            kept = f"\n  what there is of it lies in {result.folder}" if result.folder else ""
-            print(f"seedbook: {result}{kept}", file=sys.stderr)
+            _complain(result)
             continue
         record = result.record
         console.print(
@@ -431,12 +491,17 @@ def _report(plans: list[Any], results: list[Any]) -> int:
     return 1 if failed else 0
 
 
+def _complain(error: Any) -> None:
+    kept = f"\n  what there is of it lies in {error.folder}" if error.folder else ""
+    print(f"seedbook: {error}{kept}", file=sys.stderr)
+
+
 def _sweep(arguments: argparse.Namespace) -> int:
     import itertools
 
     from . import catalog, parameters, runner
 
-    book = catalog.load()
+    book, side = catalog.load(), _side(arguments)
     book.chapter(arguments.slug)
     if arguments.seeds < 1:
         raise parameters.ParameterError(f"--seeds {arguments.seeds}: must be 1 or more")
@@ -456,13 +521,14 @@ def _sweep(arguments: argparse.Namespace) -> int:
                     profile=arguments.profile,
                     given=setting,
                     replicate=i,
+                    elsewhere=side is not None,
                 )
             )
             rows.append((setting, i))
-    results = _execute(plans, not arguments.no_warm)
+    results = _execute(plans, not arguments.no_warm, side)
     failed = [r for r in results if isinstance(r, runner.RunError)]
     for error in failed:
-        print(f"seedbook: {error}", file=sys.stderr)
+        _complain(error)
     done = [
         (s, i, r)
         for (s, i), r in zip(rows, results, strict=True)
@@ -517,6 +583,52 @@ def _write_sweep(path: Path, names: list[str], done: list[Any]) -> None:
                     [*(setting[n] for n in names), i, seed, c["id"], verdict, c["measure"]]
                     + [m.get(k) for k in ("estimate", "low", "high")]
                 )
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    import itertools
+
+    from . import catalog, parameters, runner, slurm
+
+    book = catalog.load()
+    slugs = [c.slug for c in book.chapters if c.exists] if arguments.all else arguments.slug
+    if not slugs:
+        raise parameters.ParameterError("name a chapter, or --all; `seedbook list` shows them")
+    first, many = arguments.first, arguments.seeds
+    replicates = range(first, first + many) if many else [0]
+    texts: dict[str, list[str]] = {}
+    for text in arguments.p:
+        texts.setdefault(text.partition("=")[0].strip(), []).append(text)
+    plans, commands, there = [], [], 0
+    for slug in slugs:
+        book.chapter(slug)
+        for setting in itertools.product(*texts.values()):
+            given = _given(slug, list(setting), arguments.salmon)
+            for i in replicates:
+                plan = runner.prepare(
+                    slug,
+                    root=book.root,
+                    profile=arguments.profile,
+                    given={k: v[0] for k, v in given.items()},
+                    replicate=i,
+                    elsewhere=True,
+                )
+                if plan.done:
+                    there += 1
+                    continue
+                plans.append(plan)
+                words = ["run", slug, "--profile", arguments.profile]
+                words += [w for text in setting for w in ("-p", text)]
+                words += ["--salmon"] if arguments.salmon else []
+                commands.append(words + (["--replicate", str(i)] if i else []))
+    kept = f"; {there} are there already" if there else ""
+    if not plans:
+        print(f"nothing to do{kept}")
+        return 0
+    for path in slurm.write(plans, commands, arguments.out, arguments.at_most):
+        print(f"wrote {path}; submit it with `sbatch {path}`")
+    print(f"{len(plans)} runs{kept}")
+    return 0
 
 
 # -- comparing ------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ PACKAGES = (
     "torch",
     "transformers",
 )
+# Names of exceptions; a kernel that died may have been killed for its memory.
+OUT_OF_MEMORY = ("DeadKernelError", "MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
 _PERCENT = re.compile(r"(\d{1,3})%\|")
 _closing = threading.Event()  # this run is ending: no signal interrupts it any more
 
@@ -91,10 +93,12 @@ def work(plan: Plan, events: Any, control: Any) -> None:
                 "event": "failed",
                 "sentence": str(error),
                 "folder": str(error.folder) if error.folder else None,
+                "cause": error.cause,
             }
         )
     except BaseException as error:  # what the run's own handling did not see
-        send({"event": "failed", "sentence": _sentence(plan, error, None), "folder": None})
+        sentence, cause = _sentence(plan, error, None), _cause(error)
+        send({"event": "failed", "sentence": sentence, "folder": None, "cause": cause})
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         events.close()
@@ -126,7 +130,8 @@ def execute(plan: Plan, send: Callable[[Event], None]) -> store.Run:
                     "parameters": plan.values,
                     "profile": plan.profile,
                 }
-                raise RunError(sentence, store.fail(plan.shelf, plan.slug, part, failure)) from None
+                folder = store.fail(plan.shelf, plan.slug, part, failure)
+                raise RunError(sentence, folder, _cause(error)) from None
     except store.StoreError as error:
         raise RunError(f"{plan.label}: {error}") from None
 
@@ -228,6 +233,14 @@ def _sentence(plan: Plan, error: BaseException, state: _State | None) -> str:
     return f"{label}: failed{where}: {kind}: {' '.join(str(error).split())[:400]}"
 
 
+def _cause(error: BaseException) -> str:
+    """The `RunError.cause` of whatever ended a run."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped"
+    kind = getattr(error, "ename", type(error).__name__)
+    return "memory" if kind in OUT_OF_MEMORY else "chapter"
+
+
 def _kernel_env(plan: Plan, part: Path, stage: str) -> dict[str, str]:
     from .warm import INLINE, thread_environment
 
@@ -318,9 +331,11 @@ def _build(state: _State) -> None:
         "peak_memory_mb": state.peak_mb,
         "warnings": state.warnings[:20],
         "parts": plan.keys.parts,
-        "versions": _versions(),
-        **_commit(plan.root),
+        "versions": versions(),
+        **commit(plan.root),
     }
+    if plan.differs:
+        run_record["differs"] = plan.differs
     if redraw:
         run_record |= {
             "wall_s": previous["wall_s"],
@@ -566,7 +581,8 @@ def _device(plan: Plan) -> dict[str, Any]:
     return out
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide numbers."""
     out = {"python": sys.version.split()[0]}
     for name in (*PACKAGES, "papermill", "seedbook"):
         try:
@@ -576,7 +592,9 @@ def _versions() -> dict[str, str]:
     return out
 
 
-def _commit(root: Path) -> dict[str, Any]:
+def commit(root: Path) -> dict[str, Any]:
+    """``commit`` of a clone, None where there is none, and whether it is ``dirty``."""
+
     def git(*words: str) -> str:
         try:
             done = subprocess.run(
@@ -586,6 +604,6 @@ def _commit(root: Path) -> dict[str, Any]:
             return ""
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    commit = git("rev-parse", "HEAD")
-    dirty = bool(git("status", "--porcelain", "--", "notebooks", "lib")) if commit else False
-    return {"commit": commit or None, "dirty": dirty}
+    head = git("rev-parse", "HEAD")
+    dirty = bool(git("status", "--porcelain", "--", "notebooks", "lib")) if head else False
+    return {"commit": head or None, "dirty": dirty}

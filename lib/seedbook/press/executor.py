@@ -1,15 +1,31 @@
-"""Many runs on one machine: packed into its cores, longest first, none stopping the others."""
+"""Many runs: longest first, none stopping the others, on one machine or on many.
+
+`execute` knows how runs are ordered, reported and stopped.  A `Side` knows where they are made:
+`Local` packs them into the cores of this machine, `seedbook.press.cluster` hands them to a Dask
+cluster.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 from typing import Any
 
 from . import chapter, keys, runner, store
 
 Result = store.Run | runner.RunError
+# Of a run, or, with None, a note about the machines: {"event": "note", "text": ...}.
+OnEvent = Callable[[runner.Plan | None, runner.Event], None]
+
+
+class Refused(ValueError):
+    """What was asked cannot be done there, in a sentence; nothing has been queued."""
+
+
+class Lost(RuntimeError):
+    """The machines are out of reach, in a sentence; what was finished is kept."""
 
 
 def cores() -> int:
@@ -51,74 +67,180 @@ def foreign_modules(sources: Iterable[chapter.Source], views: bool = False) -> l
     return sorted(found - {"__future__"})
 
 
+class Side:
+    """A place where runs are made.  Enter it, `begin` once, and ask for `news` until all ended.
+
+    Attributes
+    ----------
+    ended : dict
+        Last event of each plan that ended, by ``id(plan)``; it stands there before `news` tells it,
+        so that an interrupt loses none.
+    """
+
+    def __init__(self) -> None:
+        self.ended: dict[int, runner.Event] = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        pass
+
+    def begin(self, plans: list[runner.Plan]) -> None:
+        """Take plans, longest first.
+
+        Raises
+        ------
+        Refused
+            If one of them cannot be made here; then none is begun.
+        """
+        raise NotImplementedError
+
+    def news(self, seconds: float) -> Iterator[tuple[runner.Plan | None, runner.Event]]:
+        """Start what there is room for, and tell the events that come within so many seconds.
+
+        Raises
+        ------
+        Lost
+            If nothing more can come.
+        """
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Stop everything; what was queued has ended at once, the rest ends in later news."""
+        raise NotImplementedError
+
+    def _never_began(self, plan: runner.Plan) -> None:
+        self.ended[id(plan)] = {
+            "event": "failed",
+            "slug": plan.slug,
+            "sentence": f"{plan.label}: stopped before it began",
+            "folder": None,
+            "cause": "stopped",
+        }
+
+
 def execute(
     plans: list[runner.Plan],
-    on_event: Callable[[runner.Plan, runner.Event], None] = lambda plan, event: None,
+    on_event: OnEvent = lambda plan, event: None,
     *,
     warm: bool = True,
+    side: Side | None = None,
 ) -> list[Result]:
     """Execute plans; the result of each, in their order.
 
     Parameters
     ----------
     plans : list of Plan
+        Two of the same name are made once.
     on_event : callable
         Gets each plan's events as they come.
     warm : bool
         Fork kernels from a parent that has the chapters' imports done, where that works.
+    side : Side
+        Where; on this machine by default.
 
     Raises
     ------
     KeyboardInterrupt
         After every run under way has been stopped and cleaned up.
+    Refused, Lost
+        By the side.
     """
-    results: list[Result | None] = [plan.done for plan in plans]
-    todo = [i for i, r in enumerate(results) if r is None]
-    todo.sort(key=lambda i: -sum(plans[i].expected.values()))
-    parents: dict[int, Any] = {}
-    jobs: dict[runner.Job, int] = {}
-    room = cores()
+    unique: dict[Any, runner.Plan] = {}
+    for p in plans:
+        if p.done is None:
+            unique.setdefault((p.shelf, p.slug, p.keys.run), p)
+    todo = sorted(unique.values(), key=_seconds, reverse=True)
+    side = side or Local(warm)
     stopping = False
-    try:
-        if warm and len(todo) > 1:
-            parents = _warm_parents([plans[i] for i in todo])
-        while todo or jobs:
-            for i in [] if stopping else list(todo):
-                need = min(plans[i].threads, cores())
-                if need > room:
-                    continue
-                todo.remove(i)
-                room -= need
-                parent = parents.get(plans[i].threads)
-                plans[i].warm = parent.address if parent else None
-                jobs[runner.start(plans[i])] = i
-            try:
-                ready = wait([j._events for j in jobs], timeout=1.0)
-                for job in [j for j in jobs if j._events in ready or not j.process.is_alive()]:
-                    event = job.next()
-                    i = jobs[job]
-                    on_event(plans[i], event)
-                    if event["event"] in ("done", "failed"):
-                        del jobs[job]
-                        room += min(plans[i].threads, cores())
-                        try:
-                            results[i] = job.result()
-                        except runner.RunError as error:
-                            results[i] = error
-            except KeyboardInterrupt:
-                stopping = True
-                todo.clear()
-                for job in jobs:
-                    job.cancel()
-    finally:
-        for parent in parents.values():
-            parent.stop()
+    if todo:
+        with side:
+            side.begin(todo)
+            while len(side.ended) < len(todo):
+                try:
+                    for plan, event in side.news(1.0):
+                        on_event(plan, event)
+                except KeyboardInterrupt:
+                    stopping = True
+                    side.cancel()
     if stopping:
         raise KeyboardInterrupt
-    return [r for r in results if r is not None]
+    return [
+        p.done or runner.outcome(side.ended[id(unique[p.shelf, p.slug, p.keys.run])]) for p in plans
+    ]
+
+
+def _seconds(plan: runner.Plan) -> float:
+    """How long a plan will take by recorded durations; one without a record may take long."""
+    return sum(plan.expected.values()) if plan.expected else math.inf
+
+
+class Local(Side):
+    """This machine: a process for each run, packed into the cores there are.
+
+    Parameters
+    ----------
+    warm : bool
+        Fork kernels from a parent that has the imports done, where that works.
+    """
+
+    def __init__(self, warm: bool = True) -> None:
+        super().__init__()
+        self._warm = warm
+        self._todo: list[runner.Plan] = []
+        self._jobs: dict[runner.Job, runner.Plan] = {}
+        self._parents: dict[int, Any] = {}  # by threads
+
+    def __exit__(self, *failure: Any) -> None:
+        for job in self._jobs:
+            job.cancel()
+        for parent in self._parents.values():
+            parent.stop()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is queued or under way."""
+        return bool(self._todo or self._jobs)
+
+    def begin(self, plans: list[runner.Plan]) -> None:
+        self._todo = list(plans)
+        if self._warm:
+            self._parents = _warm_parents(plans)
+
+    def news(self, seconds: float) -> Iterator[tuple[runner.Plan, runner.Event]]:
+        self._start()
+        jobs = list(self._jobs)
+        ready = wait([j.events for j in jobs if not j.ended], timeout=seconds)
+        for job in jobs:
+            if job.ended or job.events in ready or not job.process.is_alive():
+                plan, event = self._jobs[job], job.next()
+                if job.ended:
+                    self.ended[id(plan)] = event
+                    del self._jobs[job]
+                yield plan, event
+
+    def _start(self) -> None:
+        """Start what fits into the cores."""
+        for plan in list(self._todo):
+            taken = sum(min(p.threads, cores()) for p in self._jobs.values())
+            if taken + min(plan.threads, cores()) > cores():
+                continue
+            parent = self._parents.get(plan.threads)
+            plan.warm = parent.address if parent else None
+            self._jobs[runner.start(plan)] = plan
+            self._todo.remove(plan)
+
+    def cancel(self) -> None:
+        for plan in self._todo:
+            self._never_began(plan)
+        self._todo = []
+        for job in self._jobs:
+            job.cancel()
 
 
 def _warm_parents(plans: list[runner.Plan]) -> dict[int, Any]:
+    """A warm parent for each thread count that several plans have."""
     from . import warm
 
     if not warm.supported():

@@ -272,8 +272,15 @@ def split_claims(source: str) -> tuple[str, str]:
 # -- the two keys ---------------------------------------------------------------------------------
 
 
-def device_kind(asked: str) -> str:
+def device_kind(asked: str, elsewhere: bool = False) -> str:
     """``cpu`` or ``cuda``, without importing torch.
+
+    Parameters
+    ----------
+    asked : str
+        Value of the parameter ``device``.
+    elsewhere : bool
+        Not on this machine: what is asked for is there, and ``auto`` is ``cpu``.
 
     Raises
     ------
@@ -285,11 +292,11 @@ def device_kind(asked: str) -> str:
         "-1",
     )
     if asked == "auto":
-        return "cuda" if here else "cpu"
+        return "cuda" if here and not elsewhere else "cpu"
     kind = asked.split(":")[0]
     if kind not in ("cpu", "cuda"):
         raise ValueError(f"device = {asked!r}: must be auto, cpu or cuda")
-    if kind == "cuda" and not here:
+    if kind == "cuda" and not (here or elsewhere):
         raise ValueError(f"device = {asked!r}: there is no CUDA device here; use auto or cpu")
     return kind
 

@@ -266,6 +266,7 @@ def provenance(run: Record, note: str) -> str:
         ("Time", f"{duration(run['wall_s'])}, {day(run['started'])}"),
         ("Versions", ", ".join(f"{n} {versions[n]}" for n in names)),
         ("Commit", (run["commit"] or "unknown")[:12] + (" and changes" if run["dirty"] else "")),
+        *([("Differs", ", ".join(run["differs"]))] if run.get("differs") else []),
     ]
     body = "".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in facts)
     return f'<footer class="sb-prov sb-ui" aria-label="Provenance"><dl>{body}</dl></footer>'

@@ -18,7 +18,9 @@ from .root import root as find_root
 
 PROFILES = ("smoke", "quick", "full", "sweep")
 CELL_LIMIT_S, RUN_LIMIT_S = 900, 3600
+LOOK_BACK = 8  # late runs whose durations are looked at
 FREE = ("seed", "device", "salmon")  # parameters that do not make a profile
+ENDS = ("done", "failed")  # kinds of a last event
 Event = dict[str, Any]
 
 
@@ -29,14 +31,17 @@ class RunError(RuntimeError):
     ----------
     folder : Path or None
         Where the partial notebook and the log lie.
+    cause : str
+        ``"chapter"``, ``"memory"`` (perhaps there was too little), ``"stopped"`` (somebody wished
+        it) or ``"died"`` (the process of the run).
     """
 
-    def __init__(self, sentence: str, folder: Path | None = None):
+    def __init__(self, sentence: str, folder: Path | None = None, cause: str = "chapter"):
         super().__init__(sentence)
-        self.folder = folder
+        self.folder, self.cause = folder, cause
 
     def __reduce__(self):
-        return (RunError, (self.args[0], self.folder))
+        return (RunError, (self.args[0], self.folder, self.cause))
 
 
 @dataclass
@@ -63,6 +68,8 @@ class Plan:
     warm: str | None = None
     expected: dict[str, float] = field(default_factory=dict)
     shelf: Path = Path()  # the folder whose runs/ the run goes to: the root, but for `verify`
+    gpu: bool = False  # needs a CUDA device
+    differs: list[str] = field(default_factory=list)  # of the machine that asked, and allowed
 
     @property
     def label(self) -> str:
@@ -120,6 +127,7 @@ def prepare(
     force: bool = False,
     warm: str | None = None,
     shelf: Path | None = None,
+    elsewhere: bool = False,
 ) -> Plan:
     """Resolve a run.
 
@@ -138,6 +146,9 @@ def prepare(
         Address of a warm parent (`seedbook.press.warm`).
     shelf : Path
         Folder whose ``runs/`` takes the run; the root by default.
+    elsewhere : bool
+        The run is for another machine: a device that is asked for counts as there, and ``auto`` is
+        the processor.
 
     Raises
     ------
@@ -156,8 +167,8 @@ def prepare(
         )
     asked = values["seed"]
     try:
-        keys.device_kind(values["device"])
-        both = keys.Keys(source, entry, values, root=root, replicate=replicate)
+        kind = keys.device_kind(values["device"], elsewhere)
+        both = keys.Keys(source, entry, values, root=root, replicate=replicate, device=kind)
     except ValueError as error:
         raise parameters.ParameterError(str(error)) from None
     values["seed"] = both.seed
@@ -174,9 +185,10 @@ def prepare(
         how="run",
         force=force,
         warm=warm,
-        expected=_expected(root, slug),
         shelf=shelf or root,
+        gpu=kind == "cuda",
     )
+    plan.expected = _expected(root, slug, plan.profile)
     if not force:
         plan.done = store.find(plan.shelf, slug, both.run)
         old = store.find_experiment(plan.shelf, slug, both.experiment[: keys.SHORT])
@@ -187,15 +199,20 @@ def prepare(
     return plan
 
 
-def _expected(root: Path, slug: str) -> dict[str, float]:
-    """Seconds per cell of the newest run or the edition, for the time left."""
-    for run in store.runs(root, slug):
-        cells = run.record.get("cells", {})
-        if "method" in cells:
+def _expected(root: Path, slug: str, profile: str) -> dict[str, float]:
+    """Seconds per cell of a late run, of that profile if there is one; else of an edition."""
+    found: dict[str, float] = {}
+    for run in store.runs(root, slug)[:LOOK_BACK]:
+        record = run.record
+        cells = record.get("cells", {})
+        if "method" in cells and record.get("profile") == profile:
             return cells
-    for path in (root / "book" / "editions" / slug).glob("quick/run.json"):
-        return store.read_json(path).get("cells", {})
-    return {}
+        found = found or (cells if "method" in cells else {})
+    for name in (profile, *(() if found else ("quick", "full"))):
+        path = root / "book" / "editions" / slug / name / "run.json"
+        if path.is_file():
+            return store.read_json(path).get("cells", {})
+    return found
 
 
 # -- jobs -----------------------------------------------------------------------------------------
@@ -219,12 +236,18 @@ class Job:
     """A run under way in a child process.
 
     Iterate over it for its events; the last one is ``done`` or ``failed``.
+
+    Attributes
+    ----------
+    events : Connection
+        For `multiprocessing.connection.wait`: ready when `next` need not wait, and closed once the
+        run has `ended`.
     """
 
     def __init__(self, plan: Plan):
         self.plan = plan
         context = _context()
-        self._events, theirs = context.Pipe(duplex=False)
+        self.events, theirs = context.Pipe(duplex=False)
         control, self._control = context.Pipe(duplex=False)
         self.process = context.Process(  # type: ignore[attr-defined]
             target=_work, args=(plan, theirs, control), name=f"seedbook {plan.slug}", daemon=False
@@ -234,19 +257,17 @@ class Job:
         control.close()
         self._last: Event | None = None
 
-    def fileno(self) -> int:
-        return self._events.fileno()
-
-    def poll(self, timeout: float = 0.0) -> bool:
-        """Whether an event is there to be read."""
-        return self._last is None and self._events.poll(timeout)
+    @property
+    def ended(self) -> bool:
+        """Whether the last event has been read; `next` then gives it again."""
+        return self._last is not None
 
     def next(self) -> Event:
         """The next event; waits for it.  After the last one, the last one again."""
         if self._last is not None:
             return self._last
         try:
-            event = self._events.recv()
+            event = self.events.recv()
         except EOFError:
             self.process.join(10)
             event = {
@@ -255,11 +276,12 @@ class Job:
                 "sentence": f"{self.plan.label}: the process of the run died "
                 f"(exit {self.process.exitcode}); nothing of it was kept",
                 "folder": None,
+                "cause": "died",
             }
-        if event["event"] in ("done", "failed"):
+        if event["event"] in ENDS:
             self._last = event
             self.process.join()
-            self._events.close()
+            self.events.close()
             self._control.close()
         return event
 
@@ -267,7 +289,7 @@ class Job:
         while True:
             event = self.next()
             yield event
-            if event["event"] in ("done", "failed"):
+            if event["event"] in ENDS:
                 return
 
     def cancel(self) -> None:
@@ -286,9 +308,19 @@ class Job:
             With the one sentence that says why.
         """
         *_, event = self
-        if event["event"] == "failed":
-            raise RunError(event["sentence"], Path(event["folder"]) if event["folder"] else None)
-        return store.Run(Path(event["folder"]))
+        run = outcome(event)
+        if isinstance(run, RunError):
+            raise run
+        return run
+
+
+def outcome(event: Event) -> store.Run | RunError:
+    """What a last event says: the run, or why there is none."""
+    folder = Path(event["folder"]) if event["folder"] else None
+    if event["event"] == "failed":
+        return RunError(event["sentence"], folder, event["cause"])
+    assert folder is not None
+    return store.Run(folder)
 
 
 def _work(plan: Plan, events: Any, control: Any) -> None:
