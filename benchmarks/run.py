@@ -73,7 +73,7 @@ def main() -> None:
     root = find_root()
     press(root)
     book(root)
-    for name in ("lm_sampling.py", "training.py", "serve.py"):
+    for name in ("lm_sampling.py", "training.py", "serve.py", "cluster.py"):
         script(name)
 
 

@@ -627,7 +627,7 @@ def _export(arguments: argparse.Namespace) -> int:
         return 0
     for path in slurm.write(plans, commands, arguments.out, arguments.at_most):
         print(f"wrote {path}; submit it with `sbatch {path}`")
-    print(f"{len(plans)} runs{kept}")
+    print(f"{len(plans)} to run{kept}")
     return 0
 
 

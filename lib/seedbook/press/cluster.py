@@ -148,7 +148,7 @@ class Cluster(executor.Side):
         self._told: list[tuple[runner.Plan | None, runner.Event]] = []
         self._looked = 0.0
         self._idle_since: float | None = None
-        self._modules: dict[int, list[str]] = {}
+        self._modules: dict[int, tuple[list[str], bool]] = {}
         self._marker: Path | None = None
         self._client: Any = None
 
@@ -157,7 +157,9 @@ class Cluster(executor.Side):
     def __enter__(self) -> Cluster:
         from distributed import Client
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("distributed"):  # what matters is said here
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self._client = Client(
                 **self._where, timeout=CONNECT_S, name="seedbook", set_as_default=False
@@ -200,8 +202,8 @@ class Cluster(executor.Side):
         if self._warm:
             for threads in {p.threads for p in away}:
                 mine = [p for p in away if p.threads == threads]
-                if len(mine) > len(self._workers):
-                    self._modules[threads] = executor.warm_modules(mine)
+                worth = len(mine) > len(self._workers)
+                self._modules[threads] = (executor.warm_modules(mine), worth)
         self._here.begin(redraws)
 
     def news(self, seconds: float) -> Iterator[tuple[runner.Plan | None, runner.Event]]:
@@ -245,8 +247,8 @@ class Cluster(executor.Side):
 
     def _look(self) -> None:
         """Notice who came and who went."""
-        found = self._info()
         self._looked = time.monotonic()
+        found = self._info() if self._trips else {}
         for address in set(self._workers) - set(found):
             self._gone(self._workers.pop(address))
         for address in set(found) & set(self._workers):
@@ -338,7 +340,7 @@ class Cluster(executor.Side):
             best = min(fit, key=lambda w: (w.address in trip.avoid, w.gpus > 0, w.busy / w.threads))
             self._submit(trip, best)
             self._todo.remove(trip)
-        flying = len(self.ended) + len(self._todo) < len(self._trips)
+        flying = any(t.future is not None for t in self._trips.values())
         if flying or not self._todo or self._here.busy:
             self._idle_since = None
             return
@@ -364,7 +366,7 @@ class Cluster(executor.Side):
             "force": plan.force,
             "gpu": plan.gpu,
             "threads": plan.threads,
-            "modules": self._modules.get(plan.threads),
+            "warm": self._modules.get(plan.threads),
             "differs": worker.differs,
             "marker": self._marker.name if self._marker and not trip.files else None,
         }
@@ -719,15 +721,24 @@ def _hand(gpus: int, gpu: bool) -> Iterator[Hand]:
                 _devices.insert(0, device)
 
 
-def _warm_address(threads: int, modules: list[str] | None) -> str | None:
-    """Address of this worker's warm parent for a thread count; None if none is wanted."""
-    if modules is None:
+def _warm_address(threads: int, wanted: tuple[list[str], bool] | None) -> str | None:
+    """Address of this worker's warm parent for a thread count.
+
+    Parameters
+    ----------
+    wanted : (list of str, bool)
+        Modules that it shall have imported, and whether one is worth being started for them.
+    """
+    if wanted is None:
         return None
     from .warm import WarmParent
 
+    modules, worth = wanted
     with _lock:
         parent = _parents.get(threads)
         if parent is None or not set(modules) <= set(parent.modules):
+            if not worth:
+                return None
             if parent:
                 parent.stop()
             parent = _parents[threads] = WarmParent(modules, threads)
@@ -750,7 +761,7 @@ def work(task: Task) -> Answer:
     said, asked = 0.0, False
     with _hand(int(worker.state.total_resources.get("GPU", 0)), task["gpu"]) as hand:
         try:
-            address = _warm_address(task["threads"], task["modules"])
+            address = _warm_address(task["threads"], task["warm"])
             hand.line.send(task | {"warm": address})
             while True:
                 if not asked and _unwanted(worker, key):

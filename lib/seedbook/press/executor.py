@@ -156,7 +156,7 @@ def execute(
     stopping = False
     if todo:
         with side:
-            side.begin(todo)
+            side.begin(list(todo))
             while len(side.ended) < len(todo):
                 try:
                     for plan, event in side.news(1.0):
