@@ -10,10 +10,13 @@ import pytest
 import yaml
 from seedbook import claims
 from seedbook.press import book as pages
-from seedbook.press import catalog, editions, render, store
+from seedbook.press import catalog, cli, editions, render, store
 from tiny import REPOSITORY
 
-COMMITTED = ("index.md", "ledger.md", "colophon.md", "bibliography.md", "references.bib", "_static")
+COMMITTED = (
+    *("index.md", "ledger.md", "beyond_one_machine.md", "colophon.md", "bibliography.md"),
+    *("references.bib", "_static"),
+)
 
 
 def furnish(root: Path) -> None:
@@ -52,6 +55,26 @@ def test_every_part_has_a_page_with_its_cards():
         text = (REPOSITORY / "book" / "parts" / f"{part.id}.md").read_text()
         assert f"# {part.title}\n" in text
         assert f"part-{part.id}.html" in text
+
+
+def test_costs_are_counted_from_recorded_durations(ran):
+    listed = pages.entries(catalog.load(ran.root))
+    html = pages._costs(listed)
+    assert "1 chapter of 1 has a recorded" in html
+    assert f"{pages.SWEPT} runs" in html and "core-hours" in html
+    nobody = [pages.Entry(listed[0].chapter, [])]
+    assert "No chapter has run yet" in pages._costs(nobody)
+
+
+def test_the_page_on_clusters_shows_code_that_is_real():
+    text = (REPOSITORY / "book" / "beyond_one_machine.md").read_text()
+    (script,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    compile(script, "slurm_cluster.py", "exec")
+    (manifest,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    assert yaml.safe_load(manifest)["spec"]["worker"]["replicas"] == 4
+    for block in re.findall(r"```bash\n(.*?)```", text, re.S):
+        for line in re.findall(r"seedbook ((?:run|sweep|export) .*)", block):
+            assert cli._parser().parse_args(line.split()).slug is not None
 
 
 # --- a chapter's page ------------------------------------------------------------------------
@@ -396,7 +419,8 @@ def test_pages_fit_and_ask_nobody(site, browser, width, theme):
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=theme)
     asked = []
     page.on("request", lambda r: asked.append(r.url))
-    for name in ("index", "ledger", "colophon", "bibliography", "chapters/dice", "parts/luck"):
+    across = [name for name, _ in pages.ACROSS]
+    for name in ("index", *across, "chapters/dice", "parts/luck"):
         page.goto((site / "book" / f"{name}.html").as_uri())
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name

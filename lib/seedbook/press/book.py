@@ -35,6 +35,7 @@ from seedbook.press.root import root as find_root
 PAGES = Path("book", "chapters")
 ACROSS = (
     ("ledger", "Ledger"),
+    ("beyond_one_machine", "Beyond one machine"),
     ("colophon", "Colophon"),
     ("bibliography", "Bibliography"),
 )
@@ -46,6 +47,7 @@ PROMPTS = {
 }
 KEPT_MIMES = ("image/svg+xml", "image/png", "text/html", "text/latex", "text/plain")
 MAX_PAGE = 1_000_000  # bytes
+SWEPT = 20  # seeds of a thorough sweep, for the page of costs
 ENOUGH_SEEDS, AGREEING = 10, 0.9  # fewer than 9 of 10 fresh seeds: fragile
 
 
@@ -368,6 +370,7 @@ def _fragments(cat: Catalog, listed: Sequence[Entry]) -> dict[str, str]:
         ),
         "ledger": _ledger(listed),
         "colophon": _colophon(done),
+        "costs": _costs(listed),
     }
     for i, part in enumerate(cat.parts, 1):
         cards = "".join(_cards(listed, part.id, i, "../", 2))
@@ -429,6 +432,54 @@ def _ledger(listed: Sequence[Entry]) -> str:
             f"{escape(', '.join(waiting))}.</p>"
         )
     return html
+
+
+def _costs(listed: Sequence[Entry]) -> str:
+    """How long every chapter over `SWEPT` seeds takes on some machines, by recorded durations."""
+    known = [
+        (e.run["wall_s"], e.run["threads"])
+        for entry in listed
+        for e in entry.editions
+        if e.profile == "quick"
+    ]
+    if not known:
+        return "<p>No chapter has run yet.</p>"
+    mean = sum(s for s, _ in known) / len(known)
+    tasks = [*known, *[(mean, 2)] * (len(listed) - len(known))]
+    hours = sum(s * t for s, t in tasks) * SWEPT / 3600
+    have = render.count(
+        len(known), f"chapter of {len(listed)} has", f"chapters of {len(listed)} have"
+    )
+    said = (
+        f"{have} a recorded <code>quick</code> run, the longest {render.duration(max(known)[0])}. "
+        + ("" if len(known) == len(listed) else "The others are counted as their mean. ")
+        + f"All of them over {SWEPT} seeds, {SWEPT * len(tasks)} runs, then take {hours:.0f} "
+        "core-hours, to be multiplied by the price of a core; and on machines of two cores, by "
+        "arithmetic, without the time to start them:"
+    )
+    rows = []
+    alone = makespan(tasks * SWEPT, 1)
+    for n in (1, 2, 4, 8, 16, 32):
+        seconds = makespan(tasks * SWEPT, n)
+        long = f"{seconds / 3600:.1f} h" if seconds > 5400 else render.duration(seconds)
+        rows.append([str(n), long, f"{alone / seconds:.1f}"])
+    heads = ["Machines", "Time", "Times faster"]
+    return f"<p>{said}</p>" + render.table(heads, rows, numeric=(0, 1, 2))
+
+
+def makespan(tasks: Iterable[tuple[float, int]], machines: int, cores: int = 2) -> float:
+    """Seconds until tasks of (seconds, threads) are done, handed out longest first.
+
+    >>> makespan([(10, 1), (10, 1), (5, 2)], 1), makespan([(10, 1), (10, 1), (5, 2)], 2)
+    (15.0, 10.0)
+    """
+    free = [[0.0] * cores for _ in range(machines)]  # when each core is free
+    for seconds, threads in sorted(tasks, reverse=True):
+        need = min(threads, cores)
+        machine = min(free, key=lambda m: m[need - 1])
+        machine[:need] = [machine[need - 1] + seconds] * need
+        machine.sort()
+    return max(max(m) for m in free)
 
 
 def _colophon(done: Sequence[Entry]) -> str:
