@@ -1,16 +1,18 @@
 """Many tiny runs through both sides of the seam, for BENCHMARKS.md.
 
-    python benchmarks/cluster.py [--tasks 500] [--cores 2]
+    python benchmarks/cluster.py [--tasks 60] [--answered 500] [--cores 1]
 
 The chapter is the tiny one of the tests, without its picture, so that little but the press is
-measured.  The same runs are made by local processes, by two workers of a Dask cluster on loopback
-that share no disk with the command, and once more by them when they have the runs already.
+measured.  The same runs are made by local processes, and by a worker for each core of a Dask
+cluster on loopback that shares no disk with the command.  Then the workers are asked for many runs
+that they have already, which is what the way there and back costs alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,12 +43,11 @@ def tiny(folder: Path) -> Path:
     return book.root
 
 
-def timed(root: Path, first: int, tasks: int, side: executor.Side | None = None):
-    """Seconds of making replicates, and the sum of the seconds in their cells."""
+def timed(root: Path, tasks: int, side: executor.Side | None = None):
+    """Seconds of making replicates, the sum of those in their cells, and those to prepare."""
     begun = time.perf_counter()
     plans = [
-        runner.prepare("dice", root=root, profile="smoke", replicate=first + i)
-        for i in range(tasks)
+        runner.prepare("dice", root=root, profile="smoke", replicate=1 + i) for i in range(tasks)
     ]
     prepared = time.perf_counter() - begun
     results = executor.execute(plans, side=side)
@@ -58,29 +59,39 @@ def timed(root: Path, first: int, tasks: int, side: executor.Side | None = None)
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", type=int, default=500)
-    parser.add_argument("--first", type=int, default=1, help="first replicate")
+    parser.add_argument("--tasks", type=int, default=60, help="runs to make on either side")
+    parser.add_argument("--answered", type=int, default=500, help="runs that workers have already")
     parser.add_argument("--cores", type=int, default=executor.cores())
-    parser.add_argument("--arm", choices=("local", "cluster"), help="only one of the two")
     asked = parser.parse_args()
     n = asked.tasks
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.cores])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if asked.arm != "cluster":
-            wall, cells, prepared = timed(tiny(folder / "local"), asked.first, n)
-            print(
-                f"local processes: {n} tasks, {wall:.1f} s ({1000 * prepared / n:.0f} ms a task to "
-                f"prepare), {1000 * wall / n:.0f} ms a task; cells {cells:.1f} s: "
-                f"ratio {wall / cells:.2f}, on {executor.cores()} cores",
-                flush=True,
-            )
-        if asked.arm != "local":
-            through_workers(folder, asked.first, n)
+        report("local processes", n, *timed(tiny(folder / "local"), n))
+        through_workers(folder, n, asked.answered)
 
 
-def through_workers(folder: Path, first: int, n: int) -> None:
+def report(who: str, n: int, wall: float, cells: float, prepared: float) -> None:
+    print(
+        f"{who}: {n} tasks, {wall:.1f} s, {1000 * wall / n:.0f} ms a task, of which "
+        f"{1000 * prepared / n:.0f} to prepare; in their cells {cells:.1f} s: "
+        f"ratio {wall / cells:.2f}, on {executor.cores()} cores",
+        flush=True,
+    )
+
+
+def pretend(far: Path, near: Path, n: int) -> None:
+    """Give workers runs under the names of n replicates, all copies of one."""
+    (run, *_) = (far / "runs" / "dice").glob("*-*")
+    for i in range(n):
+        plan = runner.prepare("dice", root=near, profile="smoke", replicate=1 + i)
+        target = run.with_name(plan.keys.run)
+        if not target.exists():
+            shutil.copytree(run, target)
+
+
+def through_workers(folder: Path, n: int, answered: int) -> None:
     """The same through a scheduler and a worker for each core, with a book of their own."""
     file = folder / "scheduler.json"
     env = os.environ | {"SEEDBOOK_ROOT": str(tiny(folder / "far"))}
@@ -100,16 +111,15 @@ def through_workers(folder: Path, first: int, n: int) -> None:
     try:
         while not file.is_file():
             time.sleep(0.1)
-        for name in ("first", "again"):
-            root = tiny(folder / name)
-            os.environ["SEEDBOOK_ROOT"] = str(root)
-            wall, cells, _ = timed(root, first, n, cluster.Cluster(str(file)))
-            what = "" if name == "first" else " that the workers have already"
-            print(
-                f"cluster of {len(processes) - 1}: {n} tasks{what}, {wall:.1f} s, "
-                f"{1000 * wall / n:.0f} ms a task; cells {cells:.1f} s: ratio {wall / cells:.2f}",
-                flush=True,
-            )
+        workers = f"{len(commands) - 1} workers"
+        near = tiny(folder / "near")
+        os.environ["SEEDBOOK_ROOT"] = str(near)
+        report(workers, n, *timed(near, n, cluster.Cluster(str(file))))
+        pretend(folder / "far", near, answered)
+        other = tiny(folder / "other")
+        os.environ["SEEDBOOK_ROOT"] = str(other)
+        seconds = timed(other, answered, cluster.Cluster(str(file)))
+        report(f"{workers} that have the runs", answered, *seconds)
     finally:
         for process in reversed(processes):
             process.kill()
