@@ -481,6 +481,30 @@ def test_a_killed_worker_costs_nothing_and_a_late_one_takes_work(site, here, the
     assert nothing_half(here, there)
 
 
+@pytest.mark.slow
+def test_a_worker_that_its_nanny_starts_again_goes_on(site, here, there):
+    site.ready()
+    site.worker("n0", "--nanny")
+    site.wait_for_workers("n0")
+    forget(there)
+    slow = SLEEP.format(1.0) + logged(there, "slept") + "eyes = throw"
+    edit_both(here, there, "throws", "eyes = throw", slow)
+    nanny = psutil.Process(site.processes["n0"].pid)
+    killed = []
+
+    def on_event(plan, event):
+        if event["event"] == "cell" and event["cell"] == "throws" and not killed:
+            for p in nanny.children(recursive=True):
+                if "_serve(" in " ".join(p.cmdline()):
+                    killed.append(p.parent())
+                    p.parent().kill()
+
+    results = run(site, plans(here, {"n_throws": 100}, {"n_throws": 200}), on_event)
+    assert killed and [r.record["parameters"]["n_throws"] for r in results] == [100, 200]
+    assert lines(there, "slept") == 2 and len(whole(here)) == 2 and nothing_half(here, there)
+    site.kill("n0")
+
+
 def start_command(book: Book, site: Site, *words: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "seedbook.press.cli", *words, "--scheduler", str(site.file)]
     env = os.environ | {"SEEDBOOK_ROOT": str(book.root)}

@@ -286,7 +286,8 @@ class Cluster(executor.Side):
             card = cards.get(address)
             if card is None or isinstance(card, OSError):
                 continue
-            name = f"{info['host']} ({info['name']})" if info["name"] != address else address
+            named = info["name"] != address
+            name = f"{info['host']} ({info['name']})" if named else address.partition("://")[2]
             worker = Worker(address, name, info["nthreads"], int(info["resources"].get("GPU", 0)))
             if isinstance(card, BaseException):
                 worker.refused = f"the chapters cannot be run there: {type(card).__name__}: {card}"
@@ -703,6 +704,8 @@ def _hand(gpus: int, gpu: bool) -> Iterator[Hand]:
         if _devices is None:
             named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             _devices = named.split(",") if named else [str(i) for i in range(gpus)]
+        if gpu and not _devices:
+            raise RuntimeError("the worker offers more GPUs than CUDA_VISIBLE_DEVICES names")
         device = _devices.pop(0) if gpu else ""
         idle = _hands.setdefault(device, [])
         hand = idle.pop() if idle else None
