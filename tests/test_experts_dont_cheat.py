@@ -165,6 +165,7 @@ def test_pi(digits):
     known = "14159265358979323846264338327950288419716939937510582097494459230781640628620899"
     assert digits["pi_digits"](80) == [int(d) for d in known]
     assert digits["pi_digits"](767)[-6:] == [9] * 6
+    assert len(digits["pi_digits"](5000)) == 5000  # beyond what str(int) allows
     from mpmath import mp
 
     with mp.workdps(1520):
