@@ -366,6 +366,7 @@ def _papermill(
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)  # a callback that Ctrl-C interrupts
 
     class Engine(NBClientEngine):
         @classmethod
