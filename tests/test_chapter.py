@@ -124,6 +124,18 @@ def test_definitions_run_setup_and_method_only(book):
     assert "throw" in space and "eyes" not in space and "ledger" not in space
 
 
+def test_definitions_of_further_cells_leave_out_what_they_compute(book):
+    book.edit(
+        "throws",
+        "rng = ",
+        "FACES = 6\nodd = lambda k: k % 2\n\ndef high(k):\n    return k > FACES / 2\n\nrng = ",
+    )
+    space = chapter.definitions("dice", book.root, ["throws"])
+    assert space["high"](4) and space["odd"](3) and "rng" not in space and "eyes" not in space
+    with pytest.raises(chapter.ChapterError, match=r"'thrown'.*'throws'"):
+        chapter.definitions("dice", book.root, ["thrown"])
+
+
 def test_names_that_a_cell_needs():
     cell = chapter.Cell(
         "x", "experiment", "def f(a):\n    return a + n\ny = [f(i) for i in range(k)]", {}

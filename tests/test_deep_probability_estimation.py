@@ -5,6 +5,7 @@ import pytest
 import torch
 from seedbook import seeds
 from seedbook.press import chapter
+from seedbook.training import draw_perceptrons
 from torch.nn import functional as F
 
 slug = "deep_probability_estimation"
@@ -17,13 +18,7 @@ def method():
 
 @pytest.fixture(scope="module")
 def worlds():
-    """What the cell of the pictures defines before it draws any."""
-    space = chapter.definitions(slug)
-    source = chapter.read(slug)
-    (cell,) = (c for c in source.cells if c.id == "worlds")
-    head = cell.source[: cell.source.index("if unknown")]
-    exec(compile(head, f"<{slug}: worlds>", "exec"), space)
-    return space
+    return chapter.definitions(slug, cells=["worlds"])
 
 
 def test_the_chapter_keeps_the_contract():
@@ -44,19 +39,10 @@ def layers(weights, k):
     return network
 
 
-def test_stacked_networks_are_torch_networks(method):
-    weights = method["draw_weights"](3, [7, 5, 4, 1], seeds.torch(0, "stack"))
-    x = torch.randn(3, 11, 7, generator=seeds.torch(1, "x"))
-    for k in range(3):
-        torch.testing.assert_close(method["logits"](weights, x)[k], layers(weights, k)(x[k])[:, 0])
-    for w in weights[::2]:
-        assert 0.9 / w.shape[1] ** 0.5 < w.abs().max() <= 1 / w.shape[1] ** 0.5
-
-
 def test_fit_trains_each_network_as_if_it_were_alone(method):
     """Two data sets, three networks: as torch's own Adam on the same batches."""
     of = torch.tensor([0, 0, 1])
-    start = method["draw_weights"](3, [4, 6, 6, 1], seeds.torch(2, "start"))
+    start = draw_perceptrons(3, [4, 6, 6, 1], seeds.torch(2, "start"))
     x = torch.randn(2, 300, 4, generator=seeds.torch(3, "x"))
     t = torch.rand(3, 300, generator=seeds.torch(4, "t"))
     epochs_seen = []

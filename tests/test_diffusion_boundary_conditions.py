@@ -14,11 +14,7 @@ slug = "diffusion_boundary_conditions"
 @pytest.fixture(scope="module")
 def method():
     """What `setup`, `method` and the judges' cell define."""
-    space = chapter.definitions(slug, REPOSITORY)
-    for cell in chapter.read(slug, REPOSITORY).cells:
-        if cell.id == "judges":
-            exec(compile(cell.source, f"<{slug}: {cell.id}>", "exec"), space)
-    return space
+    return chapter.definitions(slug, REPOSITORY, ["judges"])
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import torch
 from seedbook import seeds
 from seedbook.press import chapter
+from seedbook.training import draw_perceptrons, perceptrons
 from torch.nn import functional as F
 
 slug = "experts_dont_cheat"
@@ -17,11 +18,8 @@ def cell(name):
     return next(c for c in chapter.read(slug).cells if c.id == name).source
 
 
-def run(space, name, until=None):
-    """Execute a cell of the notebook, or its beginning up to a line."""
-    source = cell(name)
-    source = source[: source.index(until)] if until else source
-    exec(compile(source, f"<{slug}: {name}>", "exec"), space)
+def run(space, name):
+    exec(compile(cell(name), f"<{slug}: {name}>", "exec"), space)
     return space
 
 
@@ -32,31 +30,13 @@ def method():
 
 @pytest.fixture(scope="module")
 def digits():
-    """What the cell of the digits defines before it trains anything."""
-    return run(chapter.definitions(slug), "digits", "table = ")
+    return chapter.definitions(slug, cells=["digits"])
 
 
 def test_the_chapter_keeps_the_contract():
     from seedbook.press import catalog
 
     assert chapter.check(chapter.read(slug), catalog.load().chapter(slug)) == []
-
-
-def test_stacked_networks_are_torch_networks(method):
-    weights = method["draw_weights"](3, [7, 5, 6, 4], seeds.torch(0, "stack"))
-    assert [tuple(w.shape[1:]) for w in weights] == [(7, 5), (1, 5), (5, 6), (1, 6), (6, 4), (1, 4)]
-    x = torch.randn(3, 11, 7, generator=seeds.torch(1, "x"))
-    for k in range(3):
-        network = torch.nn.Sequential()
-        for w, b in zip(weights[::2], weights[1::2], strict=True):
-            linear = torch.nn.Linear(*w.shape[1:])
-            linear.weight.data, linear.bias.data = w[k].T.clone(), b[k, 0].clone()
-            network.extend([linear, torch.nn.ReLU()])
-        torch.testing.assert_close(method["outputs"](weights, x)[k], network[:-1](x[k]))
-    many = method["draw_weights"](200, [9, 9, 9, 9], seeds.torch(2, "many"))
-    for w in many:  # uniform, at most one over the root of the inputs
-        assert 0.32 < w.abs().max() <= 1 / 3
-        assert w.std() == pytest.approx(1 / 3 / 3**0.5, rel=0.05)
 
 
 def test_cross_entropy_is_the_sum_of_the_means(method):
@@ -189,12 +169,12 @@ def test_statements_are_true(digits):
 def test_say_reads_question_and_answer(digits):
     g = seeds.torch(7, "say")
     weights = [torch.randn(2, 5, 32, generator=g), torch.randn(2, 9, 32, generator=g)]
-    weights += digits["draw_weights"](2, [64, 6, 6, 8], g)
+    weights += draw_perceptrons(2, [64, 6, 6, 8], g)
     i, y = torch.tensor([[0, 4], [2, 2]]), torch.tensor([[8, 1], [0, 8]])
     out = digits["say"](weights, i, y)
     for k in range(2):
         rows = torch.cat([weights[0][k, i[k]], weights[1][k, y[k]]], -1)
-        want = digits["outputs"]([w[k : k + 1] for w in weights[2:]], rows[None])[0]
+        want = perceptrons([w[k : k + 1] for w in weights[2:]], rows[None])[0]
         torch.testing.assert_close(out[k], want)
 
 

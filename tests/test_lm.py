@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from seedbook import data, decoding, lm, seeds
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from tiny import llama
+from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging
 
 VOCAB = 61
@@ -19,24 +20,11 @@ VOCAB = 61
 
 def tiny(kind="llama", **more):
     """A random model with 2 layers; grouped keys in the Llama, learned positions in the GPT-2."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        if kind == "llama":
-            config = LlamaConfig(
-                vocab_size=VOCAB,
-                hidden_size=32,
-                intermediate_size=48,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                num_key_value_heads=2,
-                max_position_embeddings=128,
-                initializer_range=0.3,
-                bos_token_id=1,
-                eos_token_id=2,
-                **more,
-            )
-            model = LlamaForCausalLM(config)
-        else:
+    if kind == "llama":
+        model = llama(VOCAB, bos_token_id=1, eos_token_id=2, **more)
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
             config = GPT2Config(
                 vocab_size=VOCAB,
                 n_embd=32,

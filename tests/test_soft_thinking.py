@@ -6,8 +6,7 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from seedbook import lm
 from seedbook.press import catalog, chapter
-from tiny import REPOSITORY
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import REPOSITORY, llama
 
 
 @pytest.fixture(scope="module")
@@ -17,21 +16,7 @@ def method():
 
 @pytest.fixture(scope="module")
 def network():
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        config = LlamaConfig(
-            vocab_size=41,
-            hidden_size=24,
-            intermediate_size=40,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            max_position_embeddings=64,
-            initializer_range=0.4,
-            tie_word_embeddings=True,
-        )
-        model = LlamaForCausalLM(config).eval()
-    return lm.LM(model.requires_grad_(False), None, "tiny").model
+    return lm.LM(llama(41, tie_word_embeddings=True), None, "tiny").model
 
 
 def test_the_chapter_keeps_the_contract():

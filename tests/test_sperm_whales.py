@@ -13,11 +13,7 @@ slug = "sperm_whales"
 @pytest.fixture(scope="module")
 def names():
     """What `setup`, `method` and the two further cells of definitions define."""
-    space = chapter.definitions(slug)
-    for cell in chapter.read(slug).cells:
-        if cell.id in ("networks", "examining"):
-            exec(compile(cell.source, f"<{slug}: {cell.id}>", "exec"), space)
-    return space
+    return chapter.definitions(slug, cells=["networks", "examining"])
 
 
 def by_hand(names, weights, m=2):

@@ -1,6 +1,5 @@
 """Stochastic CHAOS: exact answer laws against plain passes, and the rest against enumeration."""
 
-import ast
 import itertools
 import math
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from seedbook import decoding, lm, training
 from seedbook.press import catalog, chapter
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import llama
 
 SLUG = "stochastic_chaos"
 LETTERS = "0123456789+=? Q:A\n"
@@ -36,29 +35,14 @@ class Pairs(Characters):
 @pytest.fixture(scope="module")
 def method():
     """What `setup` and `method` define, and the functions of the other experiment cells."""
-    space = chapter.definitions(SLUG)
-    space |= {"temperature": 1.0, "k": 8, "salmon": False}
-    for cell in chapter.read(SLUG).stage("experiment")[1:]:
-        tree = ast.parse(cell.source)
-        tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-        exec(compile(tree, f"<{SLUG}: {cell.id}>", "exec"), space)
+    cells = [cell.id for cell in chapter.read(SLUG).stage("experiment")[1:]]
+    space = chapter.definitions(SLUG, cells=cells)
+    space |= {"temperature": 1.0, "k": 8, "salmon": False}  # the functions' own globals
     return space
 
 
 def model_with(tokenizer):
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        config = LlamaConfig(
-            vocab_size=len(LETTERS) + 1,
-            hidden_size=24,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-            initializer_range=0.4,
-        )
-        return lm.LM(LlamaForCausalLM(config).eval(), tokenizer, "tiny")
+    return lm.LM(llama(len(LETTERS) + 1), tokenizer, "tiny")
 
 
 @pytest.fixture(scope="module")

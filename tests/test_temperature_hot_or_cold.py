@@ -8,8 +8,7 @@ import torch
 from scipy.optimize import brentq
 from seedbook import lm
 from seedbook.press import chapter
-from tiny import REPOSITORY
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import REPOSITORY, llama
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +22,7 @@ def rng():
 
 
 def test_logits_after_shared_shots_are_those_of_the_whole_sequence(method):
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=31,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-    )
-    tiny = lm.LM(LlamaForCausalLM(config).eval().requires_grad_(False), None, "tiny")
+    tiny = lm.LM(llama(31), None, "tiny")
     shots, pairs = [3, 1, 4, 1, 5], [([9, 2], [6, 5, 3]), ([5], [8]), ([9, 7, 9], [3, 2])]
     found = list(method["answer_logits"](tiny, shots, pairs))
     assert len(found) == len(pairs)

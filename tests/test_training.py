@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 from seedbook import seeds
-from seedbook.training import learning_rate, next_token_loss, resolve, train
+from seedbook.training import (
+    draw_perceptrons,
+    learning_rate,
+    next_token_loss,
+    perceptrons,
+    resolve,
+    train,
+)
 from seedbook.transformer import Transformer
 from torch import nn
 from torch.nn import functional as F
@@ -193,3 +200,22 @@ def test_on_cuda(compiled):
     again = make("cuda")
     rest, _ = train(again, lambda step: IDS[0], 151, start=state, **options)
     assert len(rest) == 1 and rest["loss"].iloc[0] < 0.5
+
+
+@pytest.mark.parametrize("sizes", [[7, 4], [7, 5, 4], [7, 5, 6, 4]])
+def test_stacked_perceptrons_are_torch_networks(sizes):
+    weights = draw_perceptrons(3, sizes, seeds.torch(0, "stack"))
+    x = torch.randn(3, 11, 7, generator=seeds.torch(1, "x"))
+    for k in range(3):
+        network = nn.Sequential()
+        for w, b in zip(weights[::2], weights[1::2], strict=True):
+            linear = nn.Linear(*w.shape[1:])
+            linear.weight.data, linear.bias.data = w[k].T.clone(), b[k, 0].clone()
+            network.extend([linear, nn.ReLU()])
+        torch.testing.assert_close(perceptrons(weights, x)[k], network[:-1](x[k]))
+
+
+def test_perceptrons_are_drawn_as_torch_draws_them():
+    for w in draw_perceptrons(200, [9, 9, 9, 9], seeds.torch(2, "many")):
+        assert 0.32 < w.abs().max() <= 1 / 3
+        assert w.std() == pytest.approx(1 / 3 / 3**0.5, rel=0.05)  # of a uniform law

@@ -15,10 +15,7 @@ SLUG, SHARES = "utility_probability_duality", [0.6, 0.3, 0.1]
 
 @pytest.fixture(scope="module")
 def method():
-    space = chapter.definitions(SLUG, REPOSITORY)
-    cells = {c.id: c for c in chapter.read(SLUG, REPOSITORY).stage("experiment")}
-    exec(compile(cells["deciding"].source, "<deciding>", "exec"), space)
-    return space
+    return chapter.definitions(SLUG, REPOSITORY, ["deciding"])
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from scipy.stats import chisquare, kstest
 from scipy.stats import entropy as scipy_entropy
 from seedbook import lm
 from seedbook.press import chapter
-from tiny import REPOSITORY
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import REPOSITORY, llama
 
 
 @pytest.fixture(scope="module")
@@ -142,18 +141,7 @@ def test_z_of_own_texts_is_standard_normal(method, rng):
 
 @pytest.fixture(scope="module")
 def evaluator():
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        config = LlamaConfig(
-            vocab_size=37,
-            hidden_size=16,
-            intermediate_size=24,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=128,
-            initializer_range=0.3,
-        )
-        return lm.LM(LlamaForCausalLM(config).eval(), None, "tiny")
+    return lm.LM(llama(37), None, "tiny")
 
 
 def test_excess_surprise_against_the_models_logits(method, evaluator, rng):

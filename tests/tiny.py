@@ -184,3 +184,23 @@ class Book:
 
     def parts(self) -> list[Path]:
         return list((self.root / "runs" / "dice").glob(".part-*"))
+
+
+def llama(vocab_size: int, *, seed: int = 3, **config):
+    """A random Llama of two layers with grouped keys, frozen; weights wide enough to have wishes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = {
+        "vocab_size": vocab_size,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 128,
+        "initializer_range": 0.4,
+    } | config
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(LlamaConfig(**config)).eval().requires_grad_(False)

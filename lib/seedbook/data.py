@@ -186,9 +186,10 @@ def dysts() -> types.ModuleType:
 
     if importlib.util.find_spec("dysts") is None:
         raise Missing("the package dysts is not here: pip install --no-deps dysts==0.96")
-    if importlib.util.find_spec("gluonts") is None:
+    # A stand-in of an earlier call has no spec, and find_spec raises ValueError on it.
+    if "gluonts" not in sys.modules and importlib.util.find_spec("gluonts") is None:
         for name in ("gluonts", "gluonts.dataset", "gluonts.dataset.arrow"):
-            sys.modules.setdefault(name, types.ModuleType(name))
+            sys.modules[name] = types.ModuleType(name)
         sys.modules["gluonts.dataset.arrow"].ArrowWriter = None  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Numba not installed")  # slower, not wrong

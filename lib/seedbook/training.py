@@ -17,8 +17,9 @@ True
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -187,6 +188,50 @@ def train(
             )
     state = {"step": last, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     return history, copy.deepcopy(state)
+
+
+def draw_perceptrons(n: int, sizes: Sequence[int], generator: torch.Generator) -> list[Tensor]:
+    """Draw `n` perceptrons at once, each layer uniform as `torch.nn.Linear` draws it.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Numbers of units, from the features to the outputs.
+
+    Returns
+    -------
+    list of Tensor
+        Matrices (n, inputs, outputs) and offsets (n, 1, outputs) in turns, uniform in
+        ``[-1/sqrt(inputs), 1/sqrt(inputs))``, on the device of the generator.
+    """
+
+    def draw(inputs: int, rows: int, outputs: int) -> Tensor:
+        u = torch.rand((n, rows, outputs), generator=generator, device=generator.device)
+        return (2 * u - 1) / inputs**0.5
+
+    return [draw(a, rows, b) for a, b in itertools.pairwise(sizes) for rows in (a, 1)]
+
+
+def perceptrons(weights: Sequence[Tensor], x: Tensor) -> Tensor:
+    """Return the outputs (networks, cases, outputs) of `draw_perceptrons` with ReLU in between.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        As `draw_perceptrons` gives them.
+    x : Tensor
+        Cases of each network, (networks, cases, features).
+
+    Examples
+    --------
+    >>> weights = draw_perceptrons(3, [4, 8, 2], torch.Generator().manual_seed(0))
+    >>> tuple(perceptrons(weights, torch.zeros(3, 5, 4)).shape)
+    (3, 5, 2)
+    """
+    *inner, matrix, offset = weights
+    for w, b in zip(inner[::2], inner[1::2], strict=True):
+        x = torch.relu(torch.baddbmm(b, x, w))
+    return torch.baddbmm(offset, x, matrix)
 
 
 def _adamw(

@@ -7,6 +7,7 @@ import builtins
 import functools
 import re
 import symtable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,10 +206,21 @@ def view_reads(source: Source) -> set[str]:
     return {n for c in source.stage("claims", "view") for n in c.names[1]}
 
 
-def definitions(slug: str, root: Path | None = None) -> dict[str, Any]:
+def definitions(slug: str, root: Path | None = None, cells: Sequence[str] = ()) -> dict[str, Any]:
     """Run `setup` and `method` of a chapter and give what they define.
 
     The one way to a notebook's functions from outside: tests and the seminar kit use it.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        Ids of further experiment cells. Of these only functions, classes and constants in
+        capitals are defined; what the cells compute is left out.
+
+    Raises
+    ------
+    ChapterError
+        If the first experiment cell is not `method`, or a further cell is not in the notebook.
     """
     source = read(slug, root)
     method = source.stage("experiment")[0]
@@ -216,10 +228,23 @@ def definitions(slug: str, root: Path | None = None) -> dict[str, Any]:
         raise ChapterError(
             f"{slug}: its first experiment cell has the id {method.id!r}, not 'method'"
         )
+    further = {cell.id: cell for cell in source.stage("experiment")[1:]}
+    if missing := [id for id in cells if id not in further]:
+        raise ChapterError(f"{slug}: no experiment cell {missing[0]!r}; it has {list(further)}")
     space: dict[str, Any] = {"__name__": f"seedbook_chapter_{slug}"}
-    for cell in (source.only("setup"), method):
-        exec(compile(cell.source, f"<{slug}: {cell.id}>", "exec"), space)
+    for cell in (source.only("setup"), method, *(further[id] for id in cells)):
+        tree = ast.parse(cell.source)
+        if cell.id in further:
+            tree.body = [node for node in tree.body if _defines(node)]
+        exec(compile(tree, f"<{slug}: {cell.id}>", "exec"), space)
     return space
+
+
+def _defines(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assign):
+        constant = all(isinstance(t, ast.Name) and t.id.isupper() for t in node.targets)
+        return constant or isinstance(node.value, ast.Lambda)
+    return isinstance(node, (ast.FunctionDef, ast.ClassDef))
 
 
 def measures(source: Source) -> list[str]:

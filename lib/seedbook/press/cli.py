@@ -436,13 +436,21 @@ def _side(arguments: argparse.Namespace) -> Any:
     )
 
 
+def _slugs(book: Any, arguments: argparse.Namespace) -> list[str]:
+    """The chapters named, or all that exist."""
+    from . import parameters
+
+    slugs = [c.slug for c in book.chapters if c.exists] if arguments.all else arguments.slug
+    if not slugs:
+        raise parameters.ParameterError("name a chapter, or --all; `seedbook list` shows them")
+    return slugs
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from . import catalog, parameters, runner
 
     book, side = catalog.load(), _side(arguments)
-    slugs = [c.slug for c in book.chapters if c.exists] if arguments.all else arguments.slug
-    if not slugs:
-        raise parameters.ParameterError("name a chapter, or --all; `seedbook list` shows them")
+    slugs = _slugs(book, arguments)
     plans = []
     for slug in slugs:
         book.chapter(slug)
@@ -588,12 +596,10 @@ def _write_sweep(path: Path, names: list[str], done: list[Any]) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     import itertools
 
-    from . import catalog, parameters, runner, slurm
+    from . import catalog, runner, slurm
 
     book = catalog.load()
-    slugs = [c.slug for c in book.chapters if c.exists] if arguments.all else arguments.slug
-    if not slugs:
-        raise parameters.ParameterError("name a chapter, or --all; `seedbook list` shows them")
+    slugs = _slugs(book, arguments)
     first, many = arguments.first, arguments.seeds
     replicates = range(first, first + many) if many else [0]
     texts: dict[str, list[str]] = {}

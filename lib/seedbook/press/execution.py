@@ -39,6 +39,8 @@ PACKAGES = (
 # Names of exceptions; a kernel that died may have been killed for its memory.
 OUT_OF_MEMORY = ("DeadKernelError", "MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
 _PERCENT = re.compile(r"(\d{1,3})%\|")
+# A callback of the kernel that Ctrl-C interrupts is no news.
+_QUIET = "__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
 _closing = threading.Event()  # this run is ending: no signal interrupts it any more
 
 
@@ -366,7 +368,6 @@ def _papermill(
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)
-    logging.getLogger("tornado").setLevel(logging.CRITICAL)  # a callback that Ctrl-C interrupts
 
     class Engine(NBClientEngine):
         @classmethod
@@ -380,6 +381,7 @@ def _papermill(
                 extra_arguments=[
                     "--HistoryManager.hist_file=:memory:",
                     "--IPKernelApp.log_level=50",
+                    f"--IPKernelApp.exec_lines={_QUIET}",
                 ],
             )
             client.state = state

@@ -151,7 +151,7 @@ def execute(
     for p in plans:
         if p.done is None:
             unique.setdefault((p.shelf, p.slug, p.keys.run), p)
-    todo = sorted(unique.values(), key=_seconds, reverse=True)
+    todo = sorted(unique.values(), key=seconds, reverse=True)
     side = side or Local(warm)
     stopping = False
     if todo:
@@ -171,7 +171,7 @@ def execute(
     ]
 
 
-def _seconds(plan: runner.Plan) -> float:
+def seconds(plan: runner.Plan) -> float:
     """How long a plan will take by recorded durations; one without a record may take long."""
     return sum(plan.expected.values()) if plan.expected else math.inf
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import runner, store
+from . import executor, runner, store
 
 MAX_ARRAY = 1000  # SLURM's usual limit is 1001
 SPARE, MIN_S, MIN_GB = 3.0, 600, 4  # of time and memory, over what was recorded
@@ -108,7 +108,7 @@ def write(
     plans: Sequence[runner.Plan], commands: Sequence[list[str]], out: Path, at_most: int
 ) -> list[Path]:
     """Write one job for the processor and one for the GPU, as far as there are such runs."""
-    order = sorted(range(len(plans)), key=lambda i: -(sum(plans[i].expected.values()) or math.inf))
+    order = sorted(range(len(plans)), key=lambda i: -executor.seconds(plans[i]))
     written = []
     for gpu in (False, True):
         mine = [i for i in order if plans[i].gpu == gpu]
