@@ -78,6 +78,9 @@ class Chapter:
         Seconds: ``quick_s``, what a quick run may take; ``cell_s``, after which a cell is stopped.
     tolerance : dict
         Allowed difference of a re-execution: ``default``, ``why``, and names of measures.
+    power : tuple of dict
+        Positive controls: ``{claims, set, why}``, parameters under which the effect of some claims
+        is known to be there, so that their rules should say *supported*.
     """
 
     root: Path = field(repr=False)
@@ -99,6 +102,7 @@ class Chapter:
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
     tolerance: dict[str, Any] = field(default_factory=dict)
+    power: tuple[dict[str, Any], ...] = ()
 
     @property
     def notebook(self) -> Path:
@@ -165,12 +169,15 @@ def load(root: Path | None = None) -> Catalog:
 # --- reading the file -------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
+_Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is many times faster
+
+
+class _Loader(_Base):  # type: ignore[misc, valid-type]
     """YAML without guessed dates; a key that stands twice is an error."""
 
     yaml_implicit_resolvers = {
         first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in _Base.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -346,6 +353,14 @@ def _tolerance(raw: Any, where: str) -> dict[str, Any]:
     return {k: (_text if k == "why" else _number)(v, f"{where}, {k}") for k, v in raw.items()}
 
 
+def _power(raw: Any, where: str) -> dict[str, Any]:
+    _keys(raw, ("claims", "set", "why"), where=where)
+    _text(raw["why"], f"{where}, why")
+    if not isinstance(raw["set"], dict):
+        raise CatalogError(f"{where}, set: expected `parameter: value`, got {raw['set']!r}")
+    return {**raw, "claims": _list_of(_text)(raw["claims"], f"{where}, claims")}
+
+
 _slug = _pattern(r"[a-z0-9_]+", "small letters, digits and _")
 _commit = _pattern(r"github:[\w.-]+/[\w.-]+@[0-9a-f]{40}", "github:OWNER/REPO@<40 hex digits>")
 _sha256 = _pattern(r"[0-9a-f]{64}", "64 hex digits")
@@ -373,6 +388,7 @@ _CHAPTER = {
     "profiles": _profiles,
     "limits": _limits,
     "tolerance": _tolerance,
+    "power": _list_of(_power),
 }
 
 

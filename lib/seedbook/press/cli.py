@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,25 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--out", type=Path, metavar="FILE", help="write the table of measures and verdicts as CSV"
     )
+    audit = add("audit", _audit, "judge the claims again on salmons and fresh seeds, and keep that")
+    audit.add_argument("slug", nargs="*", help="chapters")
+    audit.add_argument("--all", action="store_true", help="every chapter that exists")
+    audit.add_argument(
+        "--salmons", type=int, default=20, metavar="N", help="runs with salmon=True (default 20)"
+    )
+    audit.add_argument(
+        "--seeds", type=int, default=10, metavar="N", help="runs with fresh seeds (default 10)"
+    )
+    audit.add_argument(
+        "--controls", type=int, default=10, metavar="N", help="runs a positive control (default 10)"
+    )
+    audit.add_argument(
+        "--profile", metavar="NAME", help="by default sweep where a chapter has it, else quick"
+    )
+    audit.add_argument(
+        "--first", type=_count, default=101, metavar="I", help="first replicate (default 101)"
+    )
+    _where(audit)
     export = add("export", _export, "write runs as a job for sites that have no Dask cluster")
     export.add_argument("slug", nargs="*", help="chapters")
     export.add_argument("--all", action="store_true", help="every chapter that exists")
@@ -172,6 +192,10 @@ def _setting(sub: argparse.ArgumentParser) -> None:
 
 def _running(sub: argparse.ArgumentParser) -> None:
     _setting(sub)
+    _where(sub)
+
+
+def _where(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--no-warm", action="store_true", help="start every kernel from nothing")
     sub.add_argument(
         "--scheduler",
@@ -412,6 +436,47 @@ class Progress:
         return event["event"]
 
 
+class Tally:
+    """Many short runs: one bar, or a line a run that ended on a pipe, with the time left."""
+
+    def __init__(self, total: int):
+        self.total, self.finished, self.began = total, 0, time.monotonic()
+        self.rich: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress as Rich
+
+            self.rich = Rich(console=Console(stderr=True, highlight=False))
+            self.bar = self.rich.add_task("", total=total)
+
+    def __enter__(self):
+        if self.rich:
+            self.rich.start()
+        return self
+
+    def __exit__(self, *failure):
+        if self.rich:
+            self.rich.stop()
+
+    def __call__(self, plan, event) -> None:
+        if plan is None or event["event"] == "again":
+            (self.rich.console.print if self.rich else _to_stderr)(
+                f"seedbook: {Progress.say(event)}"
+            )
+        if plan is None or event["event"] not in ("done", "failed"):
+            return
+        self.finished += 1
+        left = (time.monotonic() - self.began) * (self.total / self.finished - 1)
+        if self.rich:
+            text = f"{plan.label}, {self.finished} of {self.total} runs"
+            self.rich.update(self.bar, completed=self.finished, description=text)
+        else:
+            _to_stderr(
+                f"{plan.label}: {Progress.say(event)}, {self.finished} of {self.total}, "
+                f"about {left / 60:.0f} min left"
+            )
+
+
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -591,6 +656,76 @@ def _write_sweep(path: Path, names: list[str], done: list[Any]) -> None:
                     [*(setting[n] for n in names), i, seed, c["id"], verdict, c["measure"]]
                     + [m.get(k) for k in ("estimate", "low", "high")]
                 )
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from . import audit, catalog, executor, parameters, runner, store
+
+    book, side = catalog.load(), _side(arguments)
+    wanted = dict(salmon=arguments.salmons, fresh=arguments.seeds, power=arguments.controls)
+    if min(wanted.values()) < 0 or not any(wanted.values()):
+        raise parameters.ParameterError(
+            "--salmons, --seeds and --controls must be 0 or more, and one of them more than 0"
+        )
+    entries = [book.chapter(slug) for slug in _slugs(book, arguments)]
+    todo = [  # what cannot be done is refused before anything runs
+        (entry, audit.missing(wanted, entry, arguments.profile, arguments.first))
+        for entry in entries
+    ]
+    failed, made = 0, []
+    with Tally(sum(len(tasks) for _, tasks in todo)) as progress:
+        for entry, tasks in todo:
+            plans = [
+                runner.prepare(
+                    entry.slug,
+                    root=book.root,
+                    profile=setting.profile,
+                    given=dict(setting.given),
+                    replicate=i,
+                    elsewhere=side is not None,
+                )
+                for setting, i in tasks
+            ]
+            results = executor.execute(plans, progress, warm=not arguments.no_warm, side=side)
+            lines = []
+            for (setting, _), plan, result in zip(tasks, plans, results, strict=True):
+                if isinstance(result, runner.RunError):
+                    failed += 1
+                    _complain(result)
+                    continue
+                lines.append(audit.line(setting, result))
+                if plan.done is None:
+                    made.append(result)
+            if lines:
+                audit.keep(entry, lines)
+            while made:  # the lines stand for them
+                store.remove(made.pop())
+    _print_audit(entries)
+    return 1 if failed else 0
+
+
+def _print_audit(entries: list[Any]) -> None:
+    from . import audit
+
+    table = _table(
+        "chapter", "claim", *(f"supported of {k}" for k in audit.KINDS), "fresh verdicts"
+    )
+    for entry in entries:
+        lines = audit.current(entry)
+        ids = dict.fromkeys(c for x in lines for c in x["claims"])
+        for claim in ids:
+            found = {
+                k: [
+                    x["claims"][claim]["verdict"]
+                    for x in lines
+                    if x["kind"] == k and claim in x["claims"]
+                ]
+                for k in audit.KINDS
+            }
+            shares = [f"{v.count('supported')} of {len(v)}" if v else "" for v in found.values()]
+            words = ", ".join(f"{w} {found['fresh'].count(w)}" for w in sorted(set(found["fresh"])))
+            table.add_row(entry.slug, claim, *shares, words)
+    _console().print(table)
 
 
 def _export(arguments: argparse.Namespace) -> int:
