@@ -187,3 +187,11 @@ def test_theory_at_low_temperature_has_the_known_critical_load(chapter_names):
     m = chapter_names["theory"](3, np.array([0.06, 0.12, 0.14]), 0.02)
     assert m[0] == pytest.approx(erf(m[0] ** 2 / math.sqrt(4 * 0.06)), abs=0.005)
     assert m[1] > 0.8 and m[2] < 0.3
+
+
+def test_too_many_couplings_are_refused_in_a_sentence(chapter_names):
+    space, cells = dict(chapter_names), {cell.id: cell.source for cell in chapter.read(slug).cells}
+    exec(cells["parameters"], space)
+    space |= {"p_heat": 5, "n_heat": 400}
+    with pytest.raises(ValueError, match="lower n_heat or loads"):
+        exec(cells["heat"], space)
