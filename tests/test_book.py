@@ -9,12 +9,19 @@ import nbformat
 import pytest
 import yaml
 from seedbook import claims
+from seedbook.press import audit, catalog, cli, editions, render, store
 from seedbook.press import book as pages
-from seedbook.press import catalog, cli, editions, render, store
 from tiny import REPOSITORY
 
 COMMITTED = (
-    *("index.md", "ledger.md", "beyond_one_machine.md", "colophon.md", "bibliography.md"),
+    *(
+        "index.md",
+        "ledger.md",
+        "luck.md",
+        "beyond_one_machine.md",
+        "colophon.md",
+        "bibliography.md",
+    ),
     *("references.bib", "_static"),
 )
 
@@ -195,28 +202,39 @@ def test_nothing_to_show_gives_a_page_in_preparation(book):
     assert text.startswith("# Fair dice\n") and "in preparation" in text and "Ada Thrower" in text
     cards = (book.root / "book" / "chapters" / "_html" / "cards.html").read_text()
     assert 'data-verdicts="in-preparation"' in cards
-    assert "1 is in preparation" in pages._fragments(catalog.load(book.root), [entry])["totals"]
+    assert "1 is in preparation" in pages._fragments(catalog.load(book.root), [entry])[0]["totals"]
 
 
 # --- replication -----------------------------------------------------------------------------
 
 
+def audited(root, profile, verdicts):
+    """Keep an audit of the dice with these verdicts of fresh seeds, as a run would give it."""
+    entry = catalog.load(root).chapter("dice")
+    setting = audit.Setting(entry, "fresh", profile, {})
+    plain = audit.line(setting, store.runs(root, "dice")[0])
+    judged = [{"c1": {**plain["claims"]["c1"], "verdict": v}} for v in verdicts]
+    audit.keep(entry, [{**plain, "replicate": 101 + i, "claims": c} for i, c in enumerate(judged)])
+
+
+S, C, OPEN = "supported", "contradicted", "inconclusive"
+
+
 @pytest.mark.parametrize(
-    ("agreeing", "others", "word"),
-    [(8, 10, "fragile"), (9, 10, "supported"), (3, 9, "supported")],
+    ("profile", "verdicts", "word", "cell"),
+    [
+        ("quick", [S] * 8 + [OPEN] * 2, "fragile", "8/10"),
+        ("quick", [S] * 9 + [OPEN], S, "9/10"),
+        ("quick", [S] * 3 + [OPEN] * 6, S, "3/9"),  # too few to say
+        ("full", [S] * 2 + [OPEN] * 8, S, "2/10 <"),  # of another size: open is no contradiction
+        ("full", [S] * 8 + [C] * 2, "fragile", "8/10 <"),
+    ],
 )
-def test_fragile_is_what_fresh_seeds_do_not_carry(ran, agreeing, others, word):
+def test_fragile_is_what_fresh_seeds_do_not_carry(ran, profile, verdicts, word, cell):
     editions.publish(store.runs(ran.root, "dice")[0], ran.root)
-    path = editions.folder(ran.root, "dice", "quick") / "history.json"
-    history = json.loads(path.read_text())
-    (mine,) = history["published"]
-    for i in range(others):
-        verdict = "supported" if i < agreeing else "inconclusive"
-        line = {**mine, "seed": i, "run": str(i), "verdicts": {"c1": verdict}}
-        history["published"].append(line)
-    path.write_text(json.dumps(history))
+    audited(ran.root, profile, verdicts)
     (entry,) = pages.entries(catalog.load(ran.root))
-    assert pages.agreement(entry.editions[0], "c1") == (agreeing, others)
+    assert pages.agreement(entry.editions[0], "c1", entry.audit).startswith(cell)
     assert entry.verdicts == {"c1": word}
 
 

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import yaml
 
 from seedbook import claims
-from seedbook.press import catalog, editions, parameters, render
+from seedbook.press import audit, catalog, editions, parameters, render
 from seedbook.press.catalog import Catalog, Chapter
 from seedbook.press.chapter import PLACEHOLDER, Cell, Source, read_file
 from seedbook.press.editions import Edition
@@ -35,6 +35,7 @@ from seedbook.press.root import root as find_root
 PAGES = Path("book", "chapters")
 ACROSS = (
     ("ledger", "Ledger"),
+    ("luck", "How much of this is luck?"),
     ("beyond_one_machine", "Beyond one machine"),
     ("colophon", "Colophon"),
     ("bibliography", "Bibliography"),
@@ -61,6 +62,7 @@ class Entry:
 
     chapter: Chapter
     editions: Sequence[Edition]
+    audit: Sequence[audit.Line] = ()
 
     @property
     def done(self) -> bool:
@@ -76,7 +78,7 @@ class Entry:
     @cached_property
     def verdicts(self) -> dict[str, str]:
         """Claim id to the word shown, in claim order."""
-        return shown_verdicts(self.editions[0]) if self.done else {}
+        return shown_verdicts(self.editions[0], self.audit) if self.done else {}
 
 
 def entries(cat: Catalog, *, preview: bool = True) -> list[Entry]:
@@ -92,33 +94,51 @@ def entries(cat: Catalog, *, preview: bool = True) -> list[Entry]:
         for chapter in cat.chapters:
             if chapter.part == part.id:
                 found = editions.shown(chapter, cat.root)
-                out.append(Entry(chapter, [e for e in found if preview or e.published]))
+                found = [e for e in found if preview or e.published]
+                out.append(Entry(chapter, found, audit.current(chapter) if found else ()))
     return out
 
 
-def shown_verdicts(edition: Edition) -> dict[str, str]:
-    """Verdicts of an edition as the book says them: *fragile* where fresh seeds do not agree."""
+def shown_verdicts(edition: Edition, lines: Sequence[audit.Line]) -> dict[str, str]:
+    """Verdicts of an edition as the book says them: *fragile* where fresh seeds do not agree.
+
+    A supported claim is fragile when fewer than `AGREEING` of at least `ENOUGH_SEEDS` fresh runs
+    support it too. Runs of another size than the edition's count against it only if they
+    contradict it, since with less data a true claim may well stay open.
+    """
     out = {}
     for claim in edition.claims["claims"]:
-        verdict = edition.claims["verdicts"][claim["id"]]["verdict"]
-        k, n = agreement(edition, claim["id"])
-        fragile = verdict == "supported" and n >= ENOUGH_SEEDS and k < AGREEING * n
-        out[claim["id"]] = "fragile" if fragile else verdict
+        name = claim["id"]
+        verdict = edition.claims["verdicts"][name]["verdict"]
+        profile, found = fresh(edition, name, lines)
+        same = profile == edition.profile
+        against = sum(v != verdict if same else v == "contradicted" for v in found)
+        fragile = len(found) - against < AGREEING * len(found) and len(found) >= ENOUGH_SEEDS
+        out[name] = "fragile" if verdict == "supported" and fragile else verdict
     return out
 
 
-def agreement(edition: Edition, claim: str) -> tuple[int, int]:
-    """How many other seeds agree with an edition on a claim, and of how many.
+def fresh(edition: Edition, claim: str, lines: Sequence[audit.Line]) -> tuple[str, list[str]]:
+    """Profile and verdicts of an audit's fresh runs on a claim.
 
-    A run counts if it was judged by the same rules and has another seed.
+    Those of the edition's own profile if there are enough, else of the profile with most.
     """
-    mine = edition.claims["verdicts"][claim]["verdict"]
-    k = n = 0
-    for past in edition.history:
-        if past["seed"] != edition.run["parameters"]["seed"] and claim in past["verdicts"]:
-            n += 1
-            k += past["verdicts"][claim] == mine
-    return k, n
+    found: dict[str, list[str]] = {edition.profile: []}
+    for line in lines:
+        if line["kind"] == "fresh" and claim in line["claims"]:
+            found.setdefault(line["profile"], []).append(line["claims"][claim]["verdict"])
+    if len(found[edition.profile]) >= ENOUGH_SEEDS:
+        return edition.profile, found[edition.profile]
+    return max(found.items(), key=lambda item: len(item[1]))
+
+
+def agreement(edition: Edition, claim: str, lines: Sequence[audit.Line]) -> str:
+    """How many fresh seeds have an edition's verdict on a claim, for the ledger."""
+    profile, found = fresh(edition, claim, lines)
+    if not found:
+        return render.NOTHING
+    text = f"{found.count(edition.claims['verdicts'][claim]['verdict'])}/{len(found)}"
+    return text if profile == edition.profile else f'{text} <span class="sb-note">{profile}</span>'
 
 
 def note_on(edition: Edition) -> str:
@@ -197,9 +217,12 @@ def assemble(root: Path | None = None, *, preview: bool = True) -> list[Entry]:
             notebook = out / "_static" / "sources" / f"{slug}.ipynb"
             _write(notebook, entry.chapter.notebook.read_text(encoding="utf-8"))
             wanted.add(notebook)
-    for name, html in _fragments(cat, listed).items():
-        _write(out / "_html" / f"{name}.html", html)
-        wanted.add(out / "_html" / f"{name}.html")
+    fragments, files = _fragments(cat, listed)
+    texts = {f"_html/{name}.html": html for name, html in fragments.items()}
+    texts |= {f"_static/{name}": text for name, text in files.items()}
+    for name, text in texts.items():
+        _write(out / name, text)
+        wanted.add(out / name)
     (out / "_static").mkdir(parents=True, exist_ok=True)
     for old in out.rglob("*"):
         if old.is_file() and old not in wanted:
@@ -298,7 +321,7 @@ def _outputs(
             continue
         data = output["data"]
         if claims.MIME in data and cell.stage == "view":
-            more = {e.profile: shown_verdicts(e) for e in others}
+            more = {e.profile: shown_verdicts(e, entry.audit) for e in others}
             data = {"text/html": render.verdict_table(record, entry.verdicts, more)}
         kept = {k: v for k, v in data.items() if k in KEPT_MIMES}
         if "image/svg+xml" in kept or "image/png" in kept:
@@ -356,8 +379,10 @@ def _preparation_page(chapter: Chapter) -> str:
 # --- fragments of the committed pages --------------------------------------------------------
 
 
-def _fragments(cat: Catalog, listed: Sequence[Entry]) -> dict[str, str]:
-    """Name to HTML of everything that ``book/*.md`` include."""
+def _fragments(cat: Catalog, listed: Sequence[Entry]) -> tuple[dict[str, str], dict[str, str]]:
+    """Name to HTML of everything that ``book/*.md`` include, and files that they name."""
+    from seedbook.press import luck
+
     claims_shown = [v for e in listed for v in e.verdicts.values()]
     done = [e for e in listed if e.done]
     out = {
@@ -372,10 +397,13 @@ def _fragments(cat: Catalog, listed: Sequence[Entry]) -> dict[str, str]:
         "colophon": _colophon(done),
         "costs": _costs(listed),
     }
+    audited = [(e.chapter, e.editions[0], e.verdicts, list(e.audit)) for e in done]
+    sections, pictures = luck.fragments(audited, {p.id: p.title for p in cat.parts})
+    out |= sections
     for i, part in enumerate(cat.parts, 1):
         cards = "".join(_cards(listed, part.id, i, "../", 2))
         out[f"part-{part.id}"] = f'<ul class="sb-cards">{cards}</ul>'
-    return out
+    return out, pictures | _tables(done)
 
 
 def _cards(listed: Sequence[Entry], part: str, number: int, up: str, level: int) -> list[str]:
@@ -411,17 +439,18 @@ def _ledger(listed: Sequence[Entry]) -> str:
             continue
         edition = entry.editions[0]
         for claim in edition.claims["claims"]:
-            k, n = agreement(edition, claim["id"])
             rows.append(
                 render.ledger_row(
                     entry.chapter,
                     edition.claims,
                     claim,
                     verdict=entry.verdicts[claim["id"]],
-                    agree=f"{k}/{n}" if n else render.NOTHING,
+                    agree=agreement(edition, claim["id"], entry.audit),
                     order=len(rows),
                     href=f"chapters/{entry.chapter.slug}.html",
                     note=note_on(edition).split(":")[0],
+                    code=edition.run["run"],
+                    command=f"seedbook run {entry.chapter.slug} --profile {edition.profile}",
                 )
             )
     waiting = [e.chapter.short for e in listed if not e.done]
@@ -432,6 +461,43 @@ def _ledger(listed: Sequence[Entry]) -> str:
             f"{escape(', '.join(waiting))}.</p>"
         )
     return html
+
+
+def _tables(done: Sequence[Entry]) -> dict[str, str]:
+    """The ledger and the audits as files to download, by name."""
+    import pandas as pd
+
+    from seedbook.press import luck
+
+    claims_shown = [
+        {
+            "chapter": entry.chapter.slug,
+            "claim": claim["id"],
+            "sentence": claim["sentence"],
+            "paper": claim["paper"],
+            "where": claim["where"],
+            "profile": edition.profile,
+            "verdict": entry.verdicts[claim["id"]],
+            **{k: edition.claims["verdicts"][claim["id"]][k] for k in ("p", "p_adjusted")},
+            "measure": claim["measure"],
+            **{
+                k: (edition.claims["measures"].get(claim["measure"]) or {}).get(k)
+                for k in ("estimate", "low", "high", "n", "unit")
+            },
+            "rule": claims.say(claim["rule"]) if claim["rule"] else None,
+            "seed": edition.run["parameters"]["seed"],
+            "run": edition.run["run"],
+        }
+        for entry in done
+        for edition in entry.editions[:1]
+        for claim in edition.claims["claims"]
+    ]
+    listed = [(e.chapter, e.editions[0], e.verdicts, list(e.audit)) for e in done]
+    return {
+        "ledger.json": json.dumps(claims_shown, indent=1, ensure_ascii=False) + "\n",
+        "ledger.csv": pd.DataFrame(claims_shown).to_csv(index=False),
+        "audit.csv": luck.judgements(listed).to_csv(index=False),
+    }
 
 
 def _costs(listed: Sequence[Entry]) -> str:

@@ -443,7 +443,7 @@ def forest(claim: Record, measures: dict[str, Record], verdict: str) -> tuple[st
         if null and None not in (null["low"], null["high"])
         else None
     )
-    paper = _paper_number(claim["paper"])
+    paper = paper_number(claim["paper"])
     paper_at = None if paper is None else place(paper, paper)[0]
     reach = max(abs(v) for v in (a, b, middle, *([] if paper_at is None else [paper_at])))
     if null_at:  # a null far away must not press our interval flat: it is cut at the frame
@@ -489,10 +489,10 @@ def _axis(kind: str, args: list[float]) -> tuple[_Place, str]:
     return distance, f"within [{low_bound:g}, {high_bound:g}]"
 
 
-def _paper_number(text: str) -> float | None:
+def paper_number(text: str) -> float | None:
     """The paper's value where it is a plain number.
 
-    >>> _paper_number("−0.25"), _paper_number("about 1.3"), _paper_number("theorem")
+    >>> paper_number("−0.25"), paper_number("about 1.3"), paper_number("theorem")
     (-0.25, None, None)
     """
     plain = text.strip().replace("−", "-").lstrip("~≈+")
@@ -509,8 +509,20 @@ def ledger_row(
     order: int,
     href: str,
     note: str,
+    code: str,
+    command: str,
 ) -> str:
-    """One claim in the ledger."""
+    """One claim in the ledger, with an anchor ``<slug>-<id>`` that stays.
+
+    Parameters
+    ----------
+    agree : str
+        Cell on the fresh seeds.
+    code : str
+        Key of the run, in which a digest of the code stands first.
+    command : str
+        What makes the run again.
+    """
     judged = record["verdicts"][claim["id"]]
     svg, margin = forest(claim, record["measures"], verdict)
     why = [f"{judged['because']}."]
@@ -522,7 +534,8 @@ def ledger_row(
         why.append(f"Null: {claim['null']}.")
     if claim["test"]:
         why.append(f"Test: {claim['test']}.")
-    text = " ".join(x[0].upper() + x[1:] for x in why).replace("..", ".")
+    text = escape(_minus(" ".join(x[0].upper() + x[1:] for x in why).replace("..", ".")))
+    text += f" Run {escape(code)}; again: <code>{escape(command)}</code>."
     p = judged["p_adjusted"]
     data = {
         "order": order,
@@ -535,11 +548,12 @@ def ledger_row(
     attributes = "".join(f' data-{k}="{escape(str(v))}"' for k, v in data.items())
     note = f', <span class="sb-note">{escape(note)}</span>' if note else ""
     return (
-        f"<tr data-item{attributes}><td>"
+        f'<tr id="{chapter.slug}-{escape(claim["id"])}" data-item{attributes}><td>'
         f'<span class="sb-where">{escape(chapter.authors_short)} · '
-        f'<a href="{href}">{escape(chapter.short)}</a> {escape(claim["id"])}{note}</span>'
+        f'<a href="{href}">{escape(chapter.short)}</a> '
+        f'<a href="#{chapter.slug}-{escape(claim["id"])}">{escape(claim["id"])}</a>{note}</span>'
         f"{escape(_minus(claim['sentence']))}"
-        f"<details><summary>Why this verdict</summary>{escape(_minus(text))}</details></td>"
+        f"<details><summary>Why this verdict</summary>{text}</details></td>"
         f'<td class="sb-f">{svg}</td>'
         f'<td class="sb-paper" data-l="Paper">{escape(_minus(claim["paper"]))}</td>'
         f"{_measured('Ours', record['measures'].get(claim['measure']))}"

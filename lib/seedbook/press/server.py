@@ -35,7 +35,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 from traitlets.config import Config
 
-from . import catalog, chapter, editions, executor, jobs, live, parameters, runner, store
+from . import audit, catalog, chapter, editions, executor, jobs, live, parameters, runner, store
 from .root import CATALOG
 from .root import root as find_root
 
@@ -436,9 +436,9 @@ class Desk:
             declared = source.parameters
         except (chapter.ChapterError, parameters.ParameterError) as error:
             raise Refused(409, str(error)) from None
-        published = {}
+        published, lines = {}, audit.current(entry)
         for edition in shown:
-            words = book.shown_verdicts(edition)
+            words = book.shown_verdicts(edition, lines)
             published[edition.profile] = {
                 **self._summary(store.Run(edition.folder), words),
                 "published": edition.published,
