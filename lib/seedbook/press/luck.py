@@ -183,7 +183,7 @@ def _salmons(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
         mended = bad["fooled"].sum()
         text += (
             f"<p>{_count(len(worst), 'claim was', 'claims were')} supported by a salmon at least "
-            f"once; {mended or 'none'} of them clearly more often than {LEVEL:.0%}.</p>"
+            f"once; {mended or 'none'} of them clearly more often than 5 %.</p>"
         )
         text += render.table(
             ["Chapter", "Claim", "Supported", "Share [95 %]", "Clearly above 5 %"],
@@ -226,7 +226,8 @@ def _p_values(rows: pd.DataFrame) -> tuple[str, str]:
         ax = fig.subplots()
         x = np.sort(p.to_numpy())
         ax.plot([0, 1], [0, 1], color=plots.RULE, lw=0.8)
-        ax.step(np.r_[0, x, 1], np.r_[0, np.arange(1, len(x) + 1) / len(x), 1], where="post")
+        steps = np.r_[0, np.arange(1, len(x) + 1) / len(x), 1]
+        ax.step(np.r_[0, x, 1], steps, where="post", color=plots.CYCLE[0])
         ax.set(xlabel="p of the claim's test, salmon runs", ylabel="share at most p")
         ax.text(0.62, 0.68, "uniform", color=plots.MUTED, ha="right")
 
@@ -334,7 +335,7 @@ def _all_claims(
     words = " and ".join(f"{n or 'none'} by {name}" for name, n in lost.items())
     text = (
         f"<p>{_count(len(p), 'claim')} of {judged} that were judged have a test with a p value; "
-        f"{sum(told)} of these are supported. With false discoveries held at {LEVEL:.0%} over the "
+        f"{sum(told)} of these are supported. With false discoveries held at 5 % over the "
         f"whole book, beyond Holm's correction within each chapter, {words} would be lost.</p>"
     )
     if len(salmons):
