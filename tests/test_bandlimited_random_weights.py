@@ -123,14 +123,23 @@ def test_targets_have_their_names_and_values(names):
     assert t["packet1"][50] == pytest.approx(np.cos(0.5))
 
 
-def test_collocation_is_exact_in_its_own_span_and_gains_from_digits(names):
+def test_exact_fit_finds_its_own_neuron_and_gains_from_a_lower_price(names):
     a, b = np.array([3.0, 1.0, 2.0]), np.array([-0.3, 0.4, 0.9]) + np.pi / 2
-    check = np.linspace(-1, 1, 9)
     # sin(3 x + 0.3) is the first neuron, since cos(z - pi / 2) = sin z
-    assert names["collocate"]("cos", a, b, 3.0, check) < -13
+    assert names["exact_fit"]("cos", a, b, 3.0, 14) < -9
     net = names["draw_weights"]("cos", 4.0, 26, seeds.rng(6, "digits"))
     errors = []
-    for digits in (16, 60):
-        with mp.workdps(digits):
-            errors.append(names["collocate"]("cos", *net, 4 * np.pi, check))
+    for d in (16, 60):
+        with mp.workdps(d + 10):
+            errors.append(names["exact_fit"]("cos", *net, 4 * np.pi, d))
     assert errors[1] < -4 and errors[1] < errors[0] - 1
+
+
+def test_exact_fit_agrees_with_double_precision_at_a_high_price(names):
+    n, w, d = 12, 5.0, 4
+    a, b = names["draw_weights"]("tanh", 3.0, n, seeds.rng(7, "double"))
+    x, z = (np.cos(np.pi * (2 * np.arange(m) + 1) / (2 * m)) for m in (n, 2 * n + 1))
+    h, g = (names["features"]("tanh", t, a, b)[:, :-1] for t in (x, z))
+    gap = g @ names["ridge"](h, np.sin(w * x + 0.3), 10.0**-d) - np.sin(w * z + 0.3)
+    found = names["exact_fit"]("tanh", a, b, w, d)
+    assert found == pytest.approx(np.log10(np.sqrt(2 * (gap**2).mean())), abs=1e-6)
