@@ -360,13 +360,30 @@ def _given(slug: str, texts: list[str], salmon: bool) -> dict[str, list[Any]]:
     return out
 
 
-class Progress:
+class _Display:
+    """What shows runs under way; enter it. `rich` is None where stderr is a pipe."""
+
+    rich: Any = None
+
+    def __enter__(self):
+        if self.rich:
+            self.rich.start()
+        return self
+
+    def __exit__(self, *failure):
+        if self.rich:
+            self.rich.stop()
+
+    def _note(self, event: dict[str, Any]) -> None:
+        (self.rich.console.print if self.rich else _to_stderr)(f"seedbook: {Progress.say(event)}")
+
+
+class Progress(_Display):
     """Runs under way: a bar each on a terminal, a line an event on a pipe."""
 
     def __init__(self, total: int):
         self.total, self.finished = total, 0
         self.bars: dict[int, Any] = {}
-        self.rich: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
@@ -380,19 +397,10 @@ class Progress:
                 transient=False,
             )
 
-    def __enter__(self):
-        if self.rich:
-            self.rich.start()
-        return self
-
-    def __exit__(self, *failure):
-        if self.rich:
-            self.rich.stop()
-
     def __call__(self, plan, event) -> None:
         kind, text = event["event"], self.say(event)
         if plan is None:
-            (self.rich.console.print if self.rich else _to_stderr)(f"seedbook: {text}")
+            self._note(event)
             return
         if not self.rich:
             if kind in ("start", "cell", "again", "done", "failed"):
@@ -436,12 +444,11 @@ class Progress:
         return event["event"]
 
 
-class Tally:
+class Tally(_Display):
     """Many short runs: one bar, or a line a run that ended on a pipe, with the time left."""
 
     def __init__(self, total: int):
         self.total, self.finished, self.began = total, 0, time.monotonic()
-        self.rich: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import Progress as Rich
@@ -449,20 +456,9 @@ class Tally:
             self.rich = Rich(console=Console(stderr=True, highlight=False))
             self.bar = self.rich.add_task("", total=total)
 
-    def __enter__(self):
-        if self.rich:
-            self.rich.start()
-        return self
-
-    def __exit__(self, *failure):
-        if self.rich:
-            self.rich.stop()
-
     def __call__(self, plan, event) -> None:
         if plan is None or event["event"] == "again":
-            (self.rich.console.print if self.rich else _to_stderr)(
-                f"seedbook: {Progress.say(event)}"
-            )
+            self._note(event)
         if plan is None or event["event"] not in ("done", "failed"):
             return
         self.finished += 1
