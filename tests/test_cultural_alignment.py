@@ -198,5 +198,5 @@ def test_without_its_data_the_chapter_says_how_to_get_them(method, tmp_path, mon
     for id in ("tables", "survey", "people"):
         exec(compile(cells[id], id, "exec"), space)
     skipped = frames.skipped()
-    assert set(skipped) == {"survey", "nations", "mass", "halves"}
+    assert set(skipped) == {"survey", "mass", "spread", "away", "nations", "halves"}
     assert all("SEEDBOOK_MIRROR" in reason for reason in skipped.values())
