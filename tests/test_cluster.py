@@ -533,13 +533,19 @@ def until_one_is_done(process: subprocess.Popen) -> str:
     raise AssertionError(said)
 
 
-def test_ctrl_c_stops_everything_and_the_same_command_goes_on(site, here, there):
+def slow_sweep(site, here, there):
+    """A sweep of four runs on two workers, of which one is done and the last are yet to begin."""
     site.ready("w0", "w1")
     forget(there)
-    slow = logged(there, "begun") + SLEEP.format(0.7) + "eyes = throw"
+    slow = logged(there, "begun") + SLEEP.format(2) + "eyes = throw"
     edit_both(here, there, "throws", "eyes = throw", slow)
     process = start_command(here, site, *SWEEP)
     until_one_is_done(process)
+    return process
+
+
+def test_ctrl_c_stops_everything_and_the_same_command_goes_on(site, here, there):
+    process = slow_sweep(site, here, there)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=40)
     assert process.returncode == 1 and "Traceback" not in said
@@ -555,12 +561,7 @@ def test_ctrl_c_stops_everything_and_the_same_command_goes_on(site, here, there)
 
 @pytest.mark.slow
 def test_a_killed_scheduler_is_an_error_and_the_same_command_resumes(site, here, there):
-    site.ready("w0", "w1")
-    forget(there)
-    slow = logged(there, "begun") + SLEEP.format(0.7) + "eyes = throw"
-    edit_both(here, there, "throws", "eyes = throw", slow)
-    process = start_command(here, site, *SWEEP)
-    until_one_is_done(process)
+    process = slow_sweep(site, here, there)
     site.kill("scheduler")
     _, said = process.communicate(timeout=40)
     assert process.returncode == 1 and "Traceback" not in said, said
