@@ -39,7 +39,7 @@ def reader():
 
 
 def test_branches_are_what_separate_readings_give(method, reader):
-    prompts = [[5, 6, 7, 8], [5, 6, 9], [5, 6, 7, 1, 2, 3]]
+    prompts = [[5, 6, 7, 8], [5, 6, 9], [5, 6, 7, 1, 2, 3], [4, 6, 9]]
     together = method["branches"](reader, prompts)
     with torch.no_grad():
         for row, ids in zip(together, prompts, strict=True):
@@ -49,12 +49,13 @@ def test_branches_are_what_separate_readings_give(method, reader):
 
 
 def test_answer_laws_are_the_models_own_odds_of_the_labels(method, reader):
-    sheets = [("1234", ["no", "rather no", "rather yes", "yes"]), ("AB", ["no", "yes"])]
-    laws = method["answer_laws"](reader, "Be short.", "Is it so?", sheets)
-    for (law, mass), (labels, options) in zip(laws, sheets, strict=True):
+    four = ["no", "rather no", "rather yes", "yes"]
+    sheets = [("1234", four, []), ("AB", ["no", "yes"], []), ("1234", four, ["Speak for Peru."])]
+    laws = method["answer_laws"](reader, "Is it so?", sheets)
+    for (law, mass), (labels, options, after) in zip(laws, sheets, strict=True):
         shown = [f"{a}. {b}" for a, b in zip(labels, options, strict=True)]
-        lines = "\n".join(["Is it so?", *shown])
-        text = f"<system>Be short.<user>{lines}<answer>"
+        lines = "\n".join(["Is it so?", *shown, *after])
+        text = f"<system>{method['SYSTEM']}<user>{lines}<answer>"
         p = lm.next_log_probs(reader, [text])[0].exp()[letters(labels)["input_ids"]]
         assert mass == pytest.approx(float(p.sum()), rel=1e-3)
         assert law == pytest.approx((p / p.sum()).numpy(), rel=1e-3)
@@ -62,9 +63,9 @@ def test_answer_laws_are_the_models_own_odds_of_the_labels(method, reader):
 
 
 def test_labels_of_several_tokens_are_refused(method, reader):
-    sheets = [("12", ["a", "b"]), (["one", "2"], ["a", "b"])]
+    sheets = [("12", ["a", "b"], []), (["one", "2"], ["a", "b"], [])]
     with pytest.raises(ValueError, match="splits a label into tokens"):
-        method["answer_laws"](reader, "s", "q", sheets)
+        method["answer_laws"](reader, "q", sheets)
 
 
 def test_respondents_answer_by_opinion_by_place_or_both(method, rng):
@@ -93,22 +94,22 @@ def test_a_choice_scores_the_country_named_first(method):
     heard = []
 
     def law_of(place):
-        def laws(model, system, question, sheets):
+        def laws(model, question, sheets):
             heard.append((question, sheets))
-            return [(np.eye(len(labels))[place(labels)], 1.0) for labels, _ in sheets]
+            return [(np.eye(len(labels))[place(labels)], 1.0) for labels, *_ in sheets]
 
         return laws
 
     space = method["toward"].__globals__
-    saved = {k: space.get(k) for k in ("answer_laws", "language_model", "SYSTEM")}
+    saved = {k: space.get(k) for k in ("answer_laws", "language_model")}
     try:
-        space.update(answer_laws=law_of(lambda labels: 0), language_model=None, SYSTEM="")
+        space.update(answer_laws=law_of(lambda labels: 0), language_model=None)
         assert method["toward"]("Peru", "Chile") == pytest.approx([1, 1])
         space["answer_laws"] = law_of(lambda labels: len(labels) // 2)
         assert method["toward"]("Peru", "Chile") == pytest.approx([-1 / 3, 0])
     finally:
         space.update(saved)
-    question, ((four, forced), (five, free)) = heard[0]
+    question, ((four, forced, _), (five, free, _)) = heard[0]
     assert question.index("Peru") < question.index("Chile")
     assert (len(four), len(five)) == (4, 5)
     assert free[2] == "No preference" and [o for o in free if o != free[2]] == forced
