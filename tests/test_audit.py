@@ -231,11 +231,11 @@ def test_lines_of_the_books_audit_come_out_again(tmp_path):
         for e in catalog.load(REPOSITORY).chapters
         if e.exists
         for x in audit.current(e)
-        if x["profile"] == "sweep"
+        if x["wall_s"] < 30
     ]
     assert kept
     day = datetime.date.today().toordinal()
-    for e, x in random.Random(day).sample(kept, 3):
+    for e, x in random.Random(day).sample(kept, min(3, len(kept))):
         plan = runner.prepare(
             e.slug,
             root=REPOSITORY,
