@@ -109,6 +109,16 @@ def test_forced_run_and_redraw_are_byte_equal(ran):
     assert files(redrawn.folder) == first
 
 
+def test_a_redraw_of_a_run_that_skipped_a_frame_is_byte_equal(book):
+    book.edit("throws", "frames.save(", 'frames.skip("more", "no network: connect")\nframes.save(')
+    book.edit("claims", 'why="a loaded', 'needs=["more"],\n    why="a loaded')
+    run = runner.run("dice", root=book.root)
+    assert run.claims["verdicts"]["c1"]["verdict"] == "out of scope"
+    plan = runner.prepare("dice", root=book.root, force=True)
+    plan.how, plan.frames_from, first = "redraw", run.folder, files(run.folder)
+    assert files(runner.start(plan).result().folder) == first
+
+
 def test_profiles_replicates_and_salmon(ran):
     smoke = runner.prepare("dice", root=ran.root, profile="smoke")
     assert smoke.profile == "smoke" and smoke.values["n_throws"] == 60

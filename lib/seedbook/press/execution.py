@@ -150,6 +150,7 @@ class _State:
         self.warnings: list[str] = []
         self.log: list[str] = []
         self.peak_mb: float | None = None
+        self.skips: Path | None = None  # of the run that is redrawn
         self.notebook: Any = None
         self.begun = time.monotonic()
         self._sent = 0.0
@@ -272,7 +273,11 @@ def _build(state: _State) -> None:
     redraw = plan.frames_from is not None and plan.how == "redraw"
     if redraw:
         assert plan.frames_from is not None
-        shutil.copytree(plan.frames_from / "frames", part / "frames", dirs_exist_ok=True)
+        # What was skipped is not known yet where the claims are declared, in a first run either.
+        late = shutil.ignore_patterns("skipped.json")
+        old_frames = plan.frames_from / "frames"
+        shutil.copytree(old_frames, part / "frames", ignore=late, dirs_exist_ok=True)
+        state.skips = old_frames / "skipped.json"
         cells = {c.id: c.source for c in source.stage("parameters", "claims", "view")}
         wanted = chapter.view_reads(source)
         cells["setup"] = chapter.pruned_setup(source, wanted)
@@ -453,6 +458,8 @@ def _client_class():
                             self._thumbnail()
                     begun = time.monotonic()
                     self._one(cell, index)
+                    if cell["id"] == "claims" and state.skips and state.skips.is_file():
+                        shutil.copy(state.skips, state.part / "frames")
                     if named:
                         state.times[cell["id"]] = time.monotonic() - begun
                         self._report_figure(cell)
