@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from seedbook import data, seeds, training
+from seedbook.decoding import ancestral, greedy
 from seedbook.press import catalog, chapter
-from seedbook.transformer import Transformer
+from seedbook.transformer import Transformer, sample
 from torch.nn import functional as F
 
 slug = "instruct_skillmix"
@@ -146,20 +147,28 @@ def test_fit_trains_each_network_as_if_alone_and_on_answers_only(names, three):
     assert not any(p.requires_grad for p in found.values())
 
 
-def test_respond_is_greedy_or_samples_the_softmax(names):
-    logits = torch.log(torch.tensor([0.5, 0.3, 0.2]))
-
-    def net(params, ids):
-        return logits.expand(*ids.shape, 3)
-
-    prompts = torch.zeros(2, 4000, 1, dtype=torch.long)
-    said = names["respond"](net, {}, prompts, 2, 0, seeds.torch(0, "greedy"))
-    assert said.shape == (2, 4000, 2)
-    assert (said == 0).all()
-    for heat in (1.0, 0.5):
-        said = names["respond"](net, {}, prompts, 2, heat, seeds.torch(0, "sampled"))
-        share = torch.bincount(said.flatten(), minlength=3) / said.numel()
-        torch.testing.assert_close(share, torch.softmax(logits / heat, 0), atol=0.02, rtol=0)
+def test_grades_are_those_of_answers_written_token_by_token(names, three):
+    models, net, params = three
+    docs = torch.randint(14, (3, 200, 5), generator=seeds.torch(0, "questions"))
+    params = {k: 20 * p if k == "head.weight" else p for k, p in params.items()}
+    for i, model in enumerate(models):
+        model.load_state_dict({k: p[i] for k, p in params.items()})
+        half = sample(model, docs[i, :100, :3], 2, generator=seeds.torch(i, "a"), rule=greedy)
+        docs[i, :100] = half  # so that many answers are right
+    share, chance = names["grade"](net, params, docs, 3, 0.8)
+    for i, model in enumerate(models):
+        said = sample(model, docs[i, :, :3], 2, generator=seeds.torch(i, "b"), rule=greedy)
+        assert share[i] == (said == docs[i]).all(-1).double().mean() >= 0.5
+        drawn = sample(
+            model,
+            docs[i, :, :3].repeat(100, 1),
+            2,
+            generator=seeds.torch(i, "c"),
+            rule=lambda logits: ancestral(logits / 0.8),
+        )
+        hits = (drawn == docs[i].repeat(100, 1)).all(-1).double().mean()
+        assert 0.02 < hits < 0.98
+        assert chance[i] == pytest.approx(float(hits), abs=0.015)
 
 
 def test_matches_are_those_of_brute_force(names):
