@@ -398,7 +398,7 @@ def test_check_reads_style_sheets_and_empty_folders(tmp_path):
 
 def test_the_real_book_builds(tmp_path):
     """Every page of the real book, from the editions that are published."""
-    for name in ("_config.yml", "book", "notebooks"):
+    for name in ("_config.yml", "book", "notebooks", "data"):
         source = REPOSITORY / name
         ignore = shutil.ignore_patterns("chapters", ".part-*")
         if source.is_dir():
