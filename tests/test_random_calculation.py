@@ -164,9 +164,10 @@ def test_by_set_crosses_the_twins(world):
     values = hard.expand(1, 3, 2, 6).clone()
     values[:, :, 0, :2] += 0.5
     values[:, :, 1, 2:4] += 0.5
-    read, unread, fresh = world["by_set"](values, 2)[0].T
-    torch.testing.assert_close(read - unread, torch.full((3,), 0.5))
-    torch.testing.assert_close(fresh, hard[4:].mean().expand(3))
+    read, unread, fresh = world["by_set"](values, 2)[0].unbind(-1)  # (pairs, twins)
+    torch.testing.assert_close((read - unread).mean(1), torch.full((3,), 0.5))
+    torch.testing.assert_close(read[0], torch.stack([hard[:2].mean(), hard[2:4].mean()]) + 0.5)
+    torch.testing.assert_close(fresh, hard[4:].mean().expand(3, 2))
 
 
 @pytest.mark.parametrize("change", [{"n_steps": 1}, {"width": 30}])
