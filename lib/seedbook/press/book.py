@@ -40,6 +40,14 @@ ACROSS = (
     ("colophon", "Colophon"),
     ("bibliography", "Bibliography"),
 )
+SEMINAR = (
+    ("index", "Teach from this book"),
+    ("fourteen_weeks", "Fourteen weeks"),
+    ("seven_weeks", "Seven weeks"),
+    ("one_day", "One day"),
+    ("bets", "Bets before data"),
+    ("reproduce", "Reproduce it yourself"),
+)
 PROMPTS = {
     "parameters": "The cell",
     "setup": "Imports",
@@ -163,6 +171,8 @@ def toc(cat: Catalog) -> dict[str, Any]:
         parts.append({"caption": part.title, "chapters": pages})
     across = [{"file": f"book/{name}", "title": title} for name, title in ACROSS]
     parts.append({"caption": "Across the book", "chapters": across})
+    seminar = [{"file": f"book/seminar/{name}", "title": title} for name, title in SEMINAR]
+    parts.append({"caption": "Seminar", "chapters": seminar})
     return {"format": "jb-book", "root": "book/index", "parts": parts}
 
 
