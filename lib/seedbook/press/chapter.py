@@ -235,12 +235,13 @@ def definitions(slug: str, root: Path | None = None, cells: Sequence[str] = ()) 
     for cell in (source.only("setup"), method, *(further[id] for id in cells)):
         tree = ast.parse(cell.source)
         if cell.id in further:
-            tree.body = [node for node in tree.body if _defines(node)]
+            tree.body = [node for node in tree.body if defines(node)]
         exec(compile(tree, f"<{slug}: {cell.id}>", "exec"), space)
     return space
 
 
-def _defines(node: ast.stmt) -> bool:
+def defines(node: ast.stmt) -> bool:
+    """Whether a statement defines a function, a class or a constant in capitals."""
     if isinstance(node, ast.Assign):
         constant = all(isinstance(t, ast.Name) and t.id.isupper() for t in node.targets)
         return constant or isinstance(node.value, ast.Lambda)

@@ -20,11 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .editions import PublishError
     from .executor import Lost, Refused
     from .parameters import ParameterError
+    from .seminar import SeminarError
     from .store import StoreError
 
+    wrongly_asked = (ParameterError, ChapterError, CatalogError, FileNotFoundError, Refused)
     try:
         return arguments.command(arguments) or 0
-    except (ParameterError, ChapterError, CatalogError, FileNotFoundError, Refused) as error:
+    except (*wrongly_asked, SeminarError) as error:
         print(f"seedbook: {error}", file=sys.stderr)
         return 2
     except (PublishError, StoreError, Lost) as error:
@@ -106,6 +108,25 @@ def _parser() -> argparse.ArgumentParser:
         "--first", type=_count, default=101, metavar="I", help="first replicate (default 101)"
     )
     _where(audit)
+    seminar = add("seminar", _list, "check the exercises, or export a course of them")
+    kit = seminar.add_subparsers(required=True, metavar="WHAT")
+    text = "put stubs, solutions and wrong answers through the exercises' tests"
+    exercises = kit.add_parser("check", help=text, description=text)
+    exercises.set_defaults(command=_seminar_check)
+    exercises.add_argument("slug", nargs="*", help="chapters; all by default")
+    text = "write a course: notebooks with and without solutions, and the teacher's guide"
+    course = kit.add_parser("export", help=text, description=text)
+    course.set_defaults(command=_seminar_export)
+    course.add_argument("to", type=Path, metavar="DIR", help="a new or empty folder")
+    course.add_argument(
+        "--format", default="folder", metavar="NAME", help="nbgrader or folder (default)"
+    )
+    course.add_argument(
+        "--chapter", action="append", default=[], metavar="SLUG", help="only this; may be repeated"
+    )
+    course.add_argument(
+        "--install", metavar="WHAT", help="what pip installs where the package is missing"
+    )
     export = add("export", _export, "write runs as a job for sites that have no Dask cluster")
     export.add_argument("slug", nargs="*", help="chapters")
     export.add_argument("--all", action="store_true", help="every chapter that exists")
@@ -326,6 +347,41 @@ def _check(arguments: argparse.Namespace) -> int:
         for problem in problems:
             print(f"  {problem}")
     return 1 if bad else 0
+
+
+def _seminar_check(arguments: argparse.Namespace) -> int:
+    from . import catalog, seminar
+
+    book = catalog.load()
+    bad = 0
+    for entry in [book.chapter(slug) for slug in arguments.slug] or book.chapters:
+        started = time.perf_counter()
+        try:
+            problems = seminar.problems(seminar.read(entry))
+        except seminar.SeminarError as error:
+            problems = [str(error)]
+        bad += bool(problems)
+        took = time.perf_counter() - started
+        print(f"{entry.slug}: {'wrong' if problems else 'ok'}, {took:.1f} s")
+        for problem in problems:
+            print(f"  {problem}")
+    return 1 if bad else 0
+
+
+def _seminar_export(arguments: argparse.Namespace) -> None:
+    from . import catalog, seminar
+
+    book = catalog.load()
+    entries = [book.chapter(slug) for slug in arguments.chapter] or list(book.chapters)
+    install = arguments.install or seminar.address(book.root)
+    files = seminar.export(entries, arguments.to, arguments.format, install)
+    print(f"{len(files)} files for {len(entries)} chapters in {arguments.to}")
+    if install is None:
+        print(
+            "seedbook: these notebooks cannot install the package by themselves; name what pip "
+            "shall install with --install, or set repository.url in _config.yml",
+            file=sys.stderr,
+        )
 
 
 def _why(arguments: argparse.Namespace) -> int:
