@@ -22,7 +22,7 @@ COMMITTED = (
         "colophon.md",
         "bibliography.md",
     ),
-    *("references.bib", "_static"),
+    *("references.bib", "_static", "seminar"),
 )
 
 
@@ -32,6 +32,11 @@ def furnish(root: Path) -> None:
     for name in COMMITTED:
         source, target = REPOSITORY / "book" / name, root / "book" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    (root / "seminar").mkdir()
+    meeting = {"title": "Throw", "aims": ["throw a die"], "chapters": ["dice"]}
+    tracks = ("fourteen_weeks", "seven_weeks", "one_day")
+    course = {name: {"unit": "Week", "meetings": [meeting]} for name in tracks}
+    (root / "seminar" / "syllabus.yml").write_text(yaml.safe_dump(course))
     (root / "book" / "parts").mkdir()
     part = "# Luck\n\n```{raw} html\n:file: ../chapters/_html/part-luck.html\n```\n"
     (root / "book" / "parts" / "luck.md").write_text(part)
