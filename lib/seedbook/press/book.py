@@ -26,7 +26,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import yaml
 
 from seedbook import claims
-from seedbook.press import audit, catalog, editions, parameters, render
+from seedbook.press import audit, catalog, editions, parameters, render, rooms
 from seedbook.press.catalog import Catalog, Chapter
 from seedbook.press.chapter import PLACEHOLDER, Cell, Source, read_file
 from seedbook.press.editions import Edition
@@ -391,7 +391,7 @@ def _preparation_page(chapter: Chapter) -> str:
 
 def _fragments(cat: Catalog, listed: Sequence[Entry]) -> tuple[dict[str, str], dict[str, str]]:
     """Name to HTML of everything that ``book/*.md`` include, and files that they name."""
-    from seedbook.press import luck
+    from seedbook.press import luck, syllabus
 
     claims_shown = [v for e in listed for v in e.verdicts.values()]
     done = [e for e in listed if e.done]
@@ -406,14 +406,23 @@ def _fragments(cat: Catalog, listed: Sequence[Entry]) -> tuple[dict[str, str], d
         "ledger": _ledger(listed),
         "colophon": _colophon(done),
         "costs": _costs(listed),
+        "bets": render.bets(bets := _bets(cat, done)),
     }
     audited = [(e.chapter, e.editions[0], e.verdicts, list(e.audit)) for e in done]
+    quick = {
+        entry.chapter.slug: edition.run["wall_s"]
+        for entry in done
+        for edition in entry.editions
+        if edition.profile == "quick"
+    }
+    out |= syllabus.fragments(cat, quick)
     sections, pictures = luck.fragments(audited, {p.id: p.title for p in cat.parts})
     out |= sections
     for i, part in enumerate(cat.parts, 1):
         cards = "".join(_cards(listed, part.id, i, "../", 2))
         out[f"part-{part.id}"] = f'<ul class="sb-cards">{cards}</ul>'
-    return out, pictures | _tables(done)
+    files = {rooms.BETS: json.dumps(bets, indent=1, ensure_ascii=False) + "\n"}
+    return out, pictures | _tables(done) | files
 
 
 def _cards(listed: Sequence[Entry], part: str, number: int, up: str, level: int) -> list[str]:
@@ -507,6 +516,26 @@ def _tables(done: Sequence[Entry]) -> dict[str, str]:
         "ledger.json": json.dumps(claims_shown, indent=1, ensure_ascii=False) + "\n",
         "ledger.csv": pd.DataFrame(claims_shown).to_csv(index=False),
         "audit.csv": luck.judgements(listed).to_csv(index=False),
+    }
+
+
+def _bets(cat: Catalog, done: Sequence[Entry]) -> dict[str, Any]:
+    """What the page of bets shows of each chapter."""
+    titles = {part.id: part.title for part in cat.parts}
+    return {
+        "chapters": [
+            {
+                "slug": entry.chapter.slug,
+                "short": entry.chapter.short,
+                "part": titles[entry.chapter.part],
+                "question": entry.chapter.question,
+                "run": edition.run["run"],
+                "note": note_on(edition),
+                "claims": render.claims_to_bet_on(edition.claims, entry.verdicts),
+            }
+            for entry in done
+            for edition in entry.editions[:1]
+        ]
     }
 
 

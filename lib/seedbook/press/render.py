@@ -8,6 +8,7 @@ can stand in a Markdown page. `seedbook.press.book` puts the fragments on their 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -588,6 +589,52 @@ def ledger(rows: Sequence[str]) -> str:
         f"<div data-sb-list>{controls('Filter claims', VERDICTS)}"
         f'<div class="sb-ledger"><table class="sb-table sb-stack"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></div>"
+    )
+
+
+# --- the page of bets ------------------------------------------------------------------------
+
+
+def claims_to_bet_on(record: Record, verdicts: dict[str, str]) -> list[Record]:
+    """Claims of a chapter with their rules in words and what came out, as ``bets.js`` reads them.
+
+    Parameters
+    ----------
+    record : dict
+        ``claims.json`` of the run that the page shows.
+    verdicts : dict
+        Claim id to the word shown, *fragile* included.
+    """
+    return [
+        {
+            "id": c["id"],
+            "sentence": _minus(c["sentence"]),
+            "paper": _minus(c["paper"]),
+            "where": c["where"],
+            "rule": _minus(claims.say(c["rule"])),
+            "against": _minus(claims.say(c["contradicted_by"])),
+            "why": _minus(c["why"]),
+            "verdict": verdicts[c["id"]],
+            "because": _minus(record["verdicts"][c["id"]]["because"]),
+            "ours": measure_text(record["measures"].get(c["measure"])),
+        }
+        for c in record["claims"]
+    ]
+
+
+def bets(record: Record) -> str:
+    """The place of the bets, with what ``bets.js`` needs in the page itself: it works from disk.
+
+    Parameters
+    ----------
+    record : dict
+        Chapters with their claims and verdicts, as ``bets.json`` has them.
+    """
+    text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")
+    return (
+        "<noscript><p>Betting needs JavaScript, which is switched off in this browser.</p></noscript>"
+        '<div id="sb-bets" class="sb-bets"></div>'
+        f'<script type="application/json" id="sb-bets-data">{text}</script>'
     )
 
 

@@ -21,6 +21,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from http.client import responses
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,19 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 from traitlets.config import Config
 
-from . import audit, catalog, chapter, editions, executor, jobs, live, parameters, runner, store
+from . import (
+    audit,
+    catalog,
+    chapter,
+    editions,
+    executor,
+    jobs,
+    live,
+    parameters,
+    rooms,
+    runner,
+    store,
+)
 from .root import CATALOG
 from .root import root as find_root
 
@@ -44,6 +57,7 @@ MAX_BODY, MAX_SOURCE, MAX_LISTED = 256 * 1024, 100_000, 100
 # What the site consists of; everything else of this server is the API, login and Jupyter's icons.
 SITE = r"/((?:book|_static|_images|_sources)/.*|[a-z]+\.html|searchindex\.js|objects\.inv)"
 SLUG, NAME = r"([a-z][a-z0-9_]*)", r"([0-9a-f]{12}-[0-9a-f]{12})"
+CODE = r"([A-Za-z]{1,12})"
 API = "/seedbook/api"
 MARK = b'<meta name="seedbook-server" content="1">'
 PAGE_POLICY = (
@@ -220,7 +234,7 @@ class Api(Guarded, APIHandler):
         return out
 
 
-_JSON = {str: "string", int: "integer", dict: "object"}
+_JSON = {str: "string", int: "integer", dict: "object", bool: "boolean"}
 
 
 # -- the API --------------------------------------------------------------------------------------
@@ -370,6 +384,73 @@ class Notebook(Api):
         )
 
 
+class InRooms(Api):
+    """What the handlers of rooms share; see `seedbook.press.rooms`."""
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        await super().prepare()
+        if len(self.request.body) > rooms.MAX_BODY:
+            raise Refused(413, f"the body must be at most {rooms.MAX_BODY} bytes")
+
+    def room(self, code: str) -> rooms.Room:
+        with _told():
+            return self.desk.rooms.find(code)
+
+
+class Rooms(InRooms):
+    """Opening a room for a class that bets."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        slug = self.body(chapter=(str, None))["chapter"]
+        site = self.desk.root / "_build" / "html"
+        with _told():
+            run, verdicts = await asyncio.to_thread(rooms.verdicts, site, slug)
+            room = self.desk.rooms.open(slug, run, verdicts)
+        self.reply(self.desk.rooms.tell(room) | {"key": room.key}, 201)
+
+
+class Room(InRooms):
+    """One room: what everybody in it may know."""
+
+    @web.authenticated
+    async def get(self, code: str) -> None:
+        self.reply(self.desk.rooms.tell(self.room(code)))
+
+
+class RoomBets(InRooms):
+    """The bets of one member."""
+
+    @web.authenticated
+    async def post(self, code: str) -> None:
+        given = self.body(member=(str, None), name=(str, ""), bets=(dict, None), anew=(bool, False))
+        room = self.room(code)
+        with _told():
+            room.bet(**given)
+        self.reply(self.desk.rooms.tell(room))
+
+
+class RoomReveal(InRooms):
+    """The reveal, by whoever opened the room."""
+
+    @web.authenticated
+    async def post(self, code: str) -> None:
+        given = self.body(key=(str, None))
+        room = self.room(code)
+        with _told():
+            room.reveal(given["key"])
+        self.reply(self.desk.rooms.tell(room))
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What a room refuses, as an answer."""
+    try:
+        yield
+    except rooms.RoomError as error:
+        raise Refused(error.status, error.sentence) from None
+
+
 HANDLERS = [
     (SITE, Page),
     (f"{API}/chapters/{SLUG}", Chapters),
@@ -380,6 +461,10 @@ HANDLERS = [
     (f"{API}/runs/{SLUG}/{NAME}/events", Events),
     (f"{API}/runs/{SLUG}/{NAME}/figures/(fig-[a-z0-9_-]+)", Figure),
     (f"{API}/runs/{SLUG}/{NAME}/notebook", Notebook),
+    (f"{API}/rooms", Rooms),
+    (f"{API}/rooms/{CODE}", Room),
+    (f"{API}/rooms/{CODE}/bets", RoomBets),
+    (f"{API}/rooms/{CODE}/reveal", RoomReveal),
 ]
 
 
@@ -391,6 +476,7 @@ class Desk:
 
     def __init__(self, root: Path, views: live.Views, queue: jobs.Jobs):
         self.root, self.views, self.jobs = root, views, queue
+        self.rooms = rooms.Rooms()
         self.epoch = f"{time.time_ns():x}"
         self._catalog: tuple[int, catalog.Catalog] | None = None
 
