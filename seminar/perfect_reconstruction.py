@@ -18,7 +18,8 @@
 # - *Necessary is read as sufficient.* Two pairs of remainders with the same slack, one rebuilding and one not, stand in the first exercise. Keep it on the board.
 # - *"There is room to spare, so it is likely rebuilt."* Summaries scrambled independently have the same slack to the last digit (x1). Slack is no evidence of structure.
 # - *Overlapping discs.* They are right for entropies of two variables. Informations are no sets: the distributive law fails for a large share of random triples, so common information is not an overlap.
-# - *The meet is taken for mutual information.* $H(X\wedge Y)\le I(X;Y)$, and often the left side is nought: what two people surely both know is rare.
+# - *The meet is taken for mutual information.* $H(X\wedge Y)\le I(X;Y)$, and often the left side is nought: what two people surely both know is rare. Since the meet is a function of either, $I(X;Y)=H(X\wedge Y)+I(X;Y\mid X\wedge Y)$: the two are equal where $X$ and $Y$ are independent given what they have in common
+#   (the question at the end of the coding exercise).
 # - *"No violation in thousands of problems."* Against which opponents? Random problems stay far from the edge, and a wrong bound would pass as well. That is why a quarter of the problems is built on it.
 #
 # ## The discussion
@@ -76,8 +77,7 @@ def meet(a, b):
     Returns
     -------
     numpy.ndarray of int, (m,)
-        Equal labels for outcomes that neither the one nor the other side surely tells apart:
-        those connected by a chain in which neighbours agree in a or in b.
+        Equal labels for outcomes connected by a chain in which neighbours agree in a or in b.
     """
     ### BEGIN SOLUTION
     labels = np.arange(len(a))
