@@ -49,8 +49,8 @@
 # With $M=\binom{1142}2=651\,511$ and $N=4000$: $\binom{4000}2/651\,511=7\,998\,000/651\,511\approx12.3$ repeats (exactly, by (1), 12.25) (1 point).
 
 # %% [markdown] tags=["task"]
-# Write `distinct_pairs`, and below it in the same cell `skills_needed(N, chance)`: how many skills are needed for $N$ examples without any repeat with at least this probability, an integer. What is checked: `distinct_pairs` to a relative accuracy of $10^{-9}$, also for long lists of skills (with $S=10^8$ there is nothing left of $1-1/M$ in
-# floating point); and `skills_needed` to one per cent, from a hundred examples to a million, in a few seconds.
+# Write `distinct_pairs`, and below it in the same cell `skills_needed(N, chance)`: how many skills are needed for $N$ examples without any repeat with at least this probability, an integer. What is checked: `distinct_pairs` to a relative accuracy of $10^{-9}$, also for long lists of skills ($S=10^8$), where the
+# rounding of $1-1/M$ matters; and `skills_needed` to one per cent, from a hundred examples to a million, in a few seconds.
 #
 # Ten thousand simulations are for you; the tests make do with fewer.
 
