@@ -375,8 +375,9 @@ def notebook(kit: Kit, install: str | None = None) -> dict[str, Any]:
             f"To the chapter on *{entry.title}* of Seedbook; formulas are numbered as there. "
             f"{total:g} points.",
         ),
-        _code("install", _install(install)),
     ]
+    if kit.uses:
+        cells.append(_code("install", _install(install)))
     if definitions := _definitions(kit):
         cells.append(_markdown("functions", "## From the chapter\n\nYou may use all of this."))
         cells += [_code(f"chapter-{name}", code) for name, code in definitions]
