@@ -109,8 +109,8 @@
   const history = () => Object.values(load().chapters).flatMap((e) => (e.done ?? []).filter((a) => !a.anew).flatMap(scored));
 
   // --- drawings -------------------------------------------------------------------------------------
-  function strip(bets, own, verdict) {                                      // bets from 0 to 100 %, one dot each; the outcome at its end
-    const x = (p) => 14 + 2.92 * p, end = x(100 * outcome(verdict)), many = bets.length > 1;
+  function strip(bets, own, verdict, many = true) {                          // bets from 0 to 100 %, one dot each; the outcome at its end
+    const x = (p) => 14 + 2.92 * p, end = x(100 * outcome(verdict));
     const stacks = new Map();
     for (const p of bets) stacks.set(Math.round(p / 2), (stacks.get(Math.round(p / 2)) ?? 0) + 1);
     const step = Math.min(7, 42 / Math.max(...stacks.values(), 1)), height = Math.max(...stacks.values(), 1) * step + 12, base = height - 6;
@@ -200,9 +200,8 @@
     if (!chapter) place.replaceChildren();
     else {
       const e = entry(chapter.slug), anew = e.seen && (e.again || Object.keys(openBets(chapter)).length);
-      const result = room?.revealed && room.chapter === chapter.slug ? roomResult() : [];
       place.replaceChildren(el("h3", { class: "sb-bets-title" }, chapter.short), el("p", {}, chapter.question),
-        ...(e.seen && !anew ? revealed(e, result) : betting(Boolean(e.seen))));
+        ...(e.seen && !anew ? revealed(e) : betting(Boolean(e.seen))));
     }
     showAcross();
   }
@@ -301,32 +300,34 @@
     return el("p", { class: "sb-ui sb-known" }, mark(verdict), now && now !== verdict ? [" then, ", mark(now), " in the present edition"] : null, ` · ours ${claim.ours} · paper: ${claim.paper} (${claim.where}). `,
       verdict === "fragile" ? "The edition supports it, and so counts as 1; too few fresh seeds agree. " : null, now !== undefined && now !== verdict ? null : outcome(verdict) === 0 ? `Why: ${claim.because}.` : null);
   }
-  function revealed(e, result) {
-    const attempt = e.done.at(-1), now = verdicts(chapter);
+  function revealed(e) {
+    const here = room?.revealed && room.chapter === chapter.slug ? tally() : null, attempt = e.done.at(-1), now = verdicts(chapter);
+    const shown = here ? room.verdicts : attempt?.verdicts ?? now, own = attempt && (!here || attempt.run === room.run) ? attempt.bets : {};
     const again = sure("Bet anew", "Bet anew, marked as such", () => { edit(chapter.slug, (x) => { x.again = true; }); refresh(); });
-    const link = el("a", { href: `../chapters/${chapter.slug}.html` }, "Read the chapter");
-    const end = el("p", { class: "sb-run sb-ui" }, link, again);
-    const outside = chapter.claims.filter((c) => c.verdict === "out of scope").map((c) => el("div", { class: "sb-claim", "data-claim": c.id }, el("p", {}, el("b", { class: "sb-id" }, c.id), c.sentence), el("p", { class: "sb-ui" }, mark(c.verdict), ` not bet on: ${c.because}.`)));
-    const title = el("h4", { class: "sb-bets-result", tabindex: "-1" }, "What came out");
-    if (!attempt) {
-      const rows = result.length ? [] : open(chapter).map((c) => el("div", { class: "sb-claim", "data-claim": c.id }, el("p", {}, el("b", { class: "sb-id" }, c.id), c.sentence), known(c, c.verdict)));
-      return [title, el("p", { class: "sb-ui" }, "You did not bet on this chapter before its verdicts were shown."), ...result, ...rows, ...outside, end];
+    const notes = [], left = Object.keys(shown).filter((id) => !(id in own));
+    if (!attempt) notes.push("You did not bet on this chapter before its verdicts were shown.");
+    else {
+      notes.push(`Bets of ${when(attempt.at)}, frozen${attempt.room ? `, in room ${attempt.room}` : ""}${attempt.anew ? "; made anew, after the verdicts had been seen" : ""}.`);
+      if (attempt.run !== chapter.run) notes.push(`The edition has changed since (run ${attempt.run.slice(0, 12)} then, ${chapter.run.slice(0, 12)} now). ${here ? "Those bets are not shown here." : "The scores are against the verdicts of then; our numbers are those of now."}`);
+      else if (left.length) notes.push(`Not scored, for want of a bet: ${list(left)}.`);
     }
-    const bets = scored(attempt), briers = bets.map((b) => brier(b.percent, b.verdict)), left = Object.keys(attempt.verdicts).filter((id) => !(id in attempt.bets));
-    const notes = [`Bets of ${when(attempt.at)}, frozen${attempt.room ? `, in room ${attempt.room}` : ""}${attempt.anew ? "; made anew, after the verdicts had been seen" : ""}.`];
-    if (attempt.run !== chapter.run) notes.push(`The edition has changed since (run ${attempt.run.slice(0, 12)} then, ${chapter.run.slice(0, 12)} now). The scores are against the verdicts of then; our numbers are those of now.`);
-    if (left.length) notes.push(`Not scored, for want of a bet: ${list(left)}.`);
-    const rows = Object.keys(attempt.verdicts).map((id) => {
-      const claim = chapter.claims.find((c) => c.id === id), percent = attempt.bets[id], verdict = attempt.verdicts[id];
+    const ids = Object.keys(own).length ? Object.keys(own) : Object.keys(shown), steady = (p) => score(mean(ids.map((id) => brier(p, shown[id]))));
+    const summary = table(["", "Mean Brier"], [
+      ...(Object.keys(own).length ? [[`You, over ${count(ids.length, "claim")}`, score(mean(ids.map((id) => brier(own[id], shown[id]))))]] : []),
+      ...(here ? [["The room's mean bets", score(mean(here.map((c) => c.ofMean)))], [`The bets of ${count(room.members.length, "person", "people")}, one by one`, score(mean(here.map((c) => c.single)))]] : []),
+      ["Always 50 %", steady(50)], [`Always ${(100 * share).toFixed(0)} %, this book's share of supported claims`, steady(100 * share)]], "Mean Brier scores");
+    summary.classList.add("sb-bets-summary");
+    const rows = Object.entries(shown).map(([id, verdict]) => {
+      const claim = chapter.claims.find((c) => c.id === id), percent = own[id], r = here?.find((c) => c.id === id);
       if (!claim) return el("div", { class: "sb-claim", "data-claim": id }, el("p", {}, el("b", { class: "sb-id" }, id), "This claim is no longer in the book."), el("p", { class: "sb-ui" }, mark(verdict)));
       return el("div", { class: "sb-claim", "data-claim": id }, el("p", {}, el("b", { class: "sb-id" }, id), claim.sentence), known(claim, verdict, now[id]),
-        percent === undefined ? null : strip([percent], null, verdict),
-        percent === undefined ? el("p", { class: "sb-ui" }, "No bet.") : el("p", { class: "sb-ui" }, `You said ${percent} %: Brier (${(percent / 100).toFixed(2)} − ${outcome(verdict)})² = `, el("b", { class: "sb-brier" }, score(brier(percent, verdict)))));
+        r ? strip(r.bets, percent, verdict) : percent === undefined ? null : strip([percent], null, verdict, false),
+        r ? el("p", { class: "sb-ui sb-of-room" }, `Mean bet ${r.m.toFixed(1)} %, from ${Math.min(...r.bets)} to ${Math.max(...r.bets)} %. Brier of the mean `, el("b", { class: "sb-brier" }, score(r.ofMean)), "; of the single bets, on average ", el("b", { class: "sb-brier" }, score(r.single)), ".") : null,
+        percent === undefined ? r ? null : el("p", { class: "sb-ui" }, "No bet.") : el("p", { class: "sb-ui sb-own-bet" }, `You said ${percent} %: Brier (${(percent / 100).toFixed(2)} − ${outcome(verdict)})² = `, el("b", { class: "sb-brier" }, score(brier(percent, verdict)))));
     });
-    const steady = (p) => score(mean(bets.map((b) => brier(p, b.verdict))));
-    const summary = table(["", "Mean Brier"], [[`You, over ${count(bets.length, "claim")}`, score(mean(briers))], ["Always 50 %", steady(50)], [`Always ${(100 * share).toFixed(0)} %, this book's share of supported claims`, steady(100 * share)]], "Mean Brier scores");
-    summary.classList.add("sb-bets-summary");
-    return [title, ...notes.map((n) => el("p", { class: "sb-ui sb-note" }, n)), summary, ...rows, ...outside, ...result, end];
+    const outside = chapter.claims.filter((c) => c.verdict === "out of scope").map((c) => el("div", { class: "sb-claim", "data-claim": c.id }, el("p", {}, el("b", { class: "sb-id" }, c.id), c.sentence), el("p", { class: "sb-ui" }, mark(c.verdict), ` · not bet on: ${c.because}.`)));
+    return [el("h4", { class: "sb-bets-result", tabindex: "-1" }, "What came out"), ...notes.map((n) => el("p", { class: "sb-ui sb-note" }, n)), ...(here ? [worst(here)] : []), summary, here ? el("p", { class: "sb-ui sb-note" }, "On the lines below, from 0 to 100 %, each dot is a bet, the ring yours, the thin bar their mean, and the thick bar the outcome.") : "", ...rows, ...outside, ...(here ? roomResult(here) : []),
+      el("p", { class: "sb-run sb-ui" }, el("a", { href: `../chapters/${chapter.slug}.html` }, "Read the chapter"), again)];
   }
 
   // --- all chapters -------------------------------------------------------------------------------------
@@ -356,7 +357,7 @@
     const tried = Object.values(load().chapters).filter((e) => e.done?.some((a) => !a.anew)).length;
     across.replaceChildren(...[
       bets.length ? el("h3", {}, "How well are you calibrated?") : null,
-      bets.length ? calibration(bets, "Your bets", `${count(bets.length, "bet")} on ${count(tried, "chapter")}, mean Brier ${score(mean(bets.map((b) => brier(b.percent, b.verdict))))}. On the dashed line, what you call 70 % comes true 7 times in 10; below it you were too sure, above it too doubtful. At the top, supported of all bets in each fifth. Bars: 95 % intervals (Wilson), which take the bets as independent. Bets made anew are left out.`, true) : null,
+      bets.length ? calibration(bets, "Your bets", `${count(bets.length, "bet")} on ${count(tried, "chapter")}, mean Brier ${score(mean(bets.map((b) => brier(b.percent, b.verdict))))}. On the dashed line, what you call 70 % comes true 7 times in 10; below it you believed too much, above it too little. At the top, supported of all bets in each fifth. Bars: 95 % intervals (Wilson), which take the bets as independent. Bets made anew are left out.`, true) : null,
       lost ? el("p", { class: "sb-ui sb-error" }, lost) : null,
       some ? el("p", { class: "sb-run sb-ui" }, button("Export as CSV", save), forget) : null].filter(Boolean));
   }
@@ -402,7 +403,7 @@
       const told = await ask(`/${typed}`);
       membership(told.code);
       join(told);
-    } catch (error) { address({ room: null }); tellRoom(error.message, true); }
+    } catch (error) { if (error.status === 404) address({ room: null }); tellRoom(error.message, true); }
   }
   function join(told) {
     const its = find(told.chapter);
@@ -451,27 +452,26 @@
   async function revealRoom() {
     try { heard(await ask(`/${room.code}/reveal`, { key: load().rooms[room.code].key })); } catch (error) { tellRoom(error.message, true); }
   }
-  function roomResult() {
-    const mine = load().rooms[room.code] ?? {}, ids = room.claims, n = room.members.length, anew = room.members.filter((m) => m.anew).length;
-    const claims = ids.map((id) => {
-      const claim = chapter.claims.find((c) => c.id === id), bets = room.members.map((m) => m.bets[id]), verdict = room.verdicts[id], m = mean(bets);
-      return { id, claim, bets, verdict, m, ofMean: brier(m, verdict), single: mean(bets.map((p) => brier(p, verdict))) };
+  function tally() {                                                       // per claim: all bets, their mean, and the two scores
+    return room.claims.map((id) => {
+      const bets = room.members.map((m) => m.bets[id]), verdict = room.verdicts[id], m = mean(bets);
+      return { id, bets, verdict, m, ofMean: brier(m, verdict), single: mean(bets.map((p) => brier(p, verdict))) };
     });
-    const worst = claims.reduce((a, b) => (b.ofMean > a.ofMean ? b : a));
-    const rows = claims.map((c) => el("div", { class: "sb-claim", "data-room-claim": c.id }, el("p", {}, el("b", { class: "sb-id" }, c.id), c.claim.sentence), known(c.claim, c.verdict),
-      strip(c.bets, mine.sent?.[c.id] ?? null, c.verdict),
-      el("p", { class: "sb-ui" }, `Mean bet ${c.m.toFixed(1)} %, from ${Math.min(...c.bets)} to ${Math.max(...c.bets)} %. Brier of the mean `, el("b", { class: "sb-brier" }, score(c.ofMean)), "; mean Brier of the single bets ", el("b", { class: "sb-brier" }, score(c.single)), ".")));
-    const totals = table(["", "Mean Brier"], [["The room's mean bets", score(mean(claims.map((c) => c.ofMean)))], [n === 1 ? "The single bets" : `The single bets of ${n}`, score(mean(claims.map((c) => c.single)))]], "Mean Brier scores of the room");
-    totals.classList.add("sb-room-summary");
-    const named = room.members.filter((m) => m.name).map((m) => ({ ...m, value: mean(ids.map((id) => brier(m.bets[id], room.verdicts[id]))) })).sort((a, b) => a.value - b.value);
+  }
+  function worst(claims) {
+    const c = claims.reduce((a, b) => (b.ofMean > a.ofMean ? b : a));
+    return el("p", {}, `The room was most wrong on ${c.id}, where it said ${c.m.toFixed(0)} % on average. The mean bet is never scored worse than the single bets are on average: squaring punishes far misses most, and in the mean, bets that miss on opposite sides cancel before they are squared. The difference is the variance of the bets.`);
+  }
+  function roomResult(claims) {
+    const n = room.members.length, anew = room.members.filter((m) => m.anew).length;
+    const named = room.members.filter((m) => m.name).map((m) => ({ ...m, value: mean(claims.map((c) => brier(m.bets[c.id], c.verdict))) })).sort((a, b) => a.value - b.value);
     const rank = (m) => 1 + named.filter((o) => o.value < m.value - 1e-12).length;
     const ranking = named.length ? table(["Name", "Rank", "Mean Brier"], named.map((m) => [m.name + (m.anew ? " (anew)" : ""), String(rank(m)), score(m.value)]), "Ranking") : null;
     ranking?.classList.add("sb-ranking");
-    const bets = room.members.flatMap((m) => ids.map((id) => ({ percent: m.bets[id], verdict: room.verdicts[id] })));
-    return [el("h4", {}, `Room ${room.code}`),
-      el("p", {}, `The room was most wrong on ${worst.id}, where it said ${worst.m.toFixed(0)} % on average. The mean bet is never scored worse than the single bets are on average: squaring punishes far misses most, and in the mean, bets that miss on opposite sides cancel before they are squared. The difference is the variance of the bets.`),
-      totals, ...rows, anew ? el("p", { class: "sb-ui sb-note" }, `${count(anew, "member had", "members had")} seen these verdicts before; their bets count here all the same.`) : null,
-      calibration(bets, "The room's bets", `All bets of ${count(n, "person", "people")} on ${count(ids.length, "claim")}; at the top, supported of all bets in each fifth. No intervals: many bets on few claims are not independent.`, false),
+    const bets = claims.flatMap((c) => c.bets.map((percent) => ({ percent, verdict: c.verdict })));
+    return [anew ? el("p", { class: "sb-ui sb-note" }, `${count(anew, "member had", "members had")} seen these verdicts before; their bets count here all the same.`) : null,
+      el("h4", {}, `Room ${room.code}`),
+      calibration(bets, "The room's bets", `All bets of ${count(n, "person", "people")} on ${count(claims.length, "claim")}; at the top, supported of all bets in each fifth. No intervals: many bets on few claims are not independent.`, false),
       ranking ? el("h4", {}, "Ranking") : null, ranking].filter(Boolean);
   }
 
