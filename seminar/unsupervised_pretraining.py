@@ -10,45 +10,60 @@
 # %% [markdown] tags=["guide"]
 # ## The point
 #
-# Unlabelled data pay for the many parameters of a representation, labels for the few of a head. That this is an advantage does not follow from two upper bounds; it takes a lower bound for supervised learning, which here is some $d/r$ times larger. And it takes a condition: what pretraining finds must be what the label rides on.
+# Unlabelled data pay for the many parameters of a representation, labels for the few of a head. That this is an advantage does not follow from two upper bounds; it
+# takes a lower bound for supervised learning, which here is some $d/r$ times larger. And it takes a condition: what pretraining finds must be what the label rides on.
 #
 # ## Where students stumble
 #
-# - *"The bound has square roots, so the error falls like $1/\sqrt m$."* An upper bound says nothing of its own rate. Squared error is flat at its minimum, and both terms fall like one over the number of points (x2).
-# - *"c3 shows that unlabelled data can hurt."* It shows that a recipe hurts which throws the labelled $x$ away. Few unlabelled points are used, a thousand labelled ones lie there unread; pretraining on those is far better than ridge regression.
-# - *An excess risk above that of knowing nothing.* Below the threshold the encoder points anywhere, and a head that is fitted to noise adds an error of its own to what is left over.
+# - *"The bound has square roots, so the error falls like $1/\sqrt m$."* An upper bound says nothing of its own rate. Squared error is flat at its minimum, and both
+#   terms fall like one over the number of points (x2).
+# - *"c3 shows that unlabelled data can hurt."* It shows that a recipe hurts which throws the labelled $x$ away. Few unlabelled points are used, a thousand labelled
+#   ones lie there unread; pretraining on those is far better than ridge regression.
+# - *An excess risk above that of knowing nothing.* Below the threshold the encoder points anywhere, and a head that is fitted to noise adds an error of its own to what
+#   is left over.
 # - *Comparing $\hat B$ with $B$ entry by entry.* Signs and rotations are free; only $\hat B\hat B^\top$ and predictions mean anything.
-# - *"$K$ labels suffice for $K$ clouds."* If they are dealt out evenly. Drawn by chance, two a class leave some class without a name quite often; that is the collector of coupons.
+# - *"$K$ labels suffice for $K$ clouds."* If they are dealt out evenly. Drawn by chance, two a class leave some class without a name quite often; that is the collector
+#   of coupons.
 #
 # ## The discussion
 #
-# *Is ridge regression fair?* As the tool of somebody who has labels only and knows nothing of factors, yes, and its penalty is tuned. As a measure of what unlabelled data are worth, no: it mixes their worth with that of knowing the model class. The arm *own* has the knowledge without the data, and x1 says how the gain divides. The minimax bound in (4)
-# is a third answer, since it holds for every supervised learner that must serve all linear functions.
+# *Is ridge regression fair?* As the tool of somebody who has labels only and knows nothing of factors, yes, and its penalty is tuned. As a measure of what unlabelled
+# data are worth, no: it mixes their worth with that of knowing the model class. The arm *own* has the knowledge without the data, and x1 says how the gain divides. The
+# minimax bound in (4) is a third answer, since it holds for every supervised learner that must serve all linear functions.
 #
-# *The label outside the factors, for text.* Something that is in the text and does not help to predict text. A serial number whose digits are random is noise to a language model; let the label be their parity. Also things that texts say as often wrongly as rightly. In practice the representation is tuned along with the head, so that such a label is dear rather
-# than lost; how dear is open.
+# *The label outside the factors, for text.* Something that is in the text and does not help to predict text. A serial number whose digits are random is noise to a
+# language model; let the label be their parity. Also things that texts say as often wrongly as rightly. In practice the representation is tuned along with the head, so
+# that such a label is dear rather than lost; how dear is open.
 #
-# *Free data, and a reason not to pretrain?* In this chapter, three. The label may ride outside (c4a). Labels may be so many that the floor $e$ of (4), which they do not lower, is more than what supervised learning has left. The unlabelled data may be of another world, which is the salmon. All three are reasons against *stopping* at the pretrained representation, not
-# against starting there. Weak factors are none: the gain is gone, but next to nothing is lost (x4, contradicted).
+# *Free data, and a reason not to pretrain?* In this chapter, three. The label may ride outside (c4a). Labels may be so many that the floor $e$ of (4), which they do
+# not lower, is more than what supervised learning has left. The unlabelled data may be of another world, which is the salmon. All three are reasons against *stopping*
+# at the pretrained representation, not against starting there. Weak factors are none: the gain is gone, but next to nothing is lost (x4, contradicted).
 #
 # ## On the board
 #
 # 1. The graph: $z\to x$, $z\to y$, and a dotted arrow from $u$ to $y$. The dotted arrow is c4a. Ask what a thin arrow $z\to x$ means: c4b.
-# 2. The two terms, $e+(\tau^2+e)\frac{r}{n-r-1}$ against $\tau^2\frac{d}{n-d-1}$. For $d=100$, $r=4$: 4/45 at $n=50$, where the other promises nothing, and 0.004 against 0.111 at $n=1000$. Then ask for $e$, and where labels stop helping.
+# 2. The two terms, $e+(\tau^2+e)\frac{r}{n-r-1}$ against $\tau^2\frac{d}{n-d-1}$. For $d=100$, $r=4$: 4/45 at $n=50$, where the other promises nothing, and 0.004
+#    against 0.111 at $n=1000$. Then ask for $e$, and where labels stop helping.
 # 3. Why rate one: a parabola. A parameter wrong by $\delta\sim1/\sqrt m$ costs $\delta^2$.
-# 4. The eigenvalues of pure noise as a hump of half-width about $2\sqrt\gamma$, a factor as a spike. Push the spike into the hump; it drowns at $s=\sqrt\gamma$. Write (7): squared ratio of threshold to strength.
+# 4. The eigenvalues of pure noise as a hump of half-width about $2\sqrt\gamma$, a factor as a spike. Push the spike into the hump; it drowns at $s=\sqrt\gamma$. Write
+#    (7): squared ratio of threshold to strength.
 #
 # ## Time
 #
-# For 75 minutes: ten of bets, thirty of board, twenty of discussion, fifteen of verdicts (c3 with its *own* arm, x4). The short exercise takes 15 minutes, the coding one 30, the open one half a day. The chapter's `quick` run takes about half a minute.
+# For 75 minutes: ten of bets, thirty of board, twenty of discussion, fifteen of verdicts (c3 with its *own* arm, x4). The short exercise takes 15 minutes, the coding
+# one 30, the open one half a day. The chapter's `quick` run takes about half a minute.
 
 # %% [markdown] tags=["short"]
-# The covariance of $x$ is $BB^\top+I$: along a factor its eigenvalue is $s_j+1$, elsewhere 1. The one is the noise, so the strength is estimated by the eigenvalue minus one. A direction with eigenvalue below one would need a negative strength; of those allowed, 0 is the likeliest, so its column of $\hat B$ is nought and it adds nothing (1 point).
+# The covariance of $x$ is $BB^\top+I$: along a factor its eigenvalue is $s_j+1$, elsewhere 1. The one is the noise, so the strength is estimated by the eigenvalue
+# minus one. A direction with eigenvalue below one would need a negative strength; of those allowed, 0 is the likeliest, so its column of $\hat B$ is nought and it adds
+# nothing (1 point).
 #
-# With $\hat BQ$ in place of $\hat B$, (2) gives $(Q^\top\hat B^\top\hat BQ+I)^{-1}Q^\top\hat B^\top x=Q^\top\hat z(x)$. Least squares on $Q^\top\hat z$ may choose the coefficients $Q^\top c$ wherever it chose $c$ before, and $c^\top QQ^\top\hat z=c^\top\hat z$: the same functions are on offer, so the same one is best (1 point).
+# With $\hat BQ$ in place of $\hat B$, (2) gives $(Q^\top\hat B^\top\hat BQ+I)^{-1}Q^\top\hat B^\top x=Q^\top\hat z(x)$. Least squares on $Q^\top\hat z$ may choose the
+# coefficients $Q^\top c$ wherever it chose $c$ before, and $c^\top QQ^\top\hat z=c^\top\hat z$: the same functions are on offer, so the same one is best (1 point).
 
 # %% [markdown] tags=["task"]
-# The mean of $x$ is known to be 0. A direction whose eigenvalue is below one gets a column of zeros. `m` may be smaller than `d`. `predictor` does the rest of the two stages with what you return.
+# The mean of $x$ is known to be 0. A direction whose eigenvalue is below one gets a column of zeros. `m` may be smaller than `d`. `predictor` does the rest of the two
+# stages with what you return.
 
 # %% tags=["given"]
 import numpy as np
@@ -145,9 +160,13 @@ def loadings(x, r):
 
 
 # %% [markdown] tags=["open"]
-# - Before the run, (4) is used to say what to expect: with too few factors $e$ grows by what the lost factor is worth, and no label brings it back; with too many, $r$ grows and $e$ does not. From this, the number of labels where the two errors change places. (1 point)
+# - Before the run, (4) is used to say what to expect: with too few factors $e$ grows by what the lost factor is worth, and no label brings it back; with too many, $r$
+#   grows and $e$ does not. From this, the number of labels where the two errors change places. (1 point)
 # - The right number stands beside both wrong ones in the same worlds and with the same labels, over ten worlds or more, with differences within a world. (1 point)
-# - $n$ covers both sides: from just above $r+6$, where the head explodes, to a thousand; $e$ is measured by itself (`left_over`) and not read off from a curve. (1 point)
-# - It is asked which factor is lost, since strengths differ, and what changes when factors are near the threshold, where what is left out was hardly found in the first place. (1 point)
+# - $n$ covers both sides: from just above $r+6$, where the head explodes, to a thousand; $e$ is measured by itself (`left_over`) and not read off from a curve.
+#   (1 point)
+# - It is asked which factor is lost, since strengths differ, and what changes when factors are near the threshold, where what is left out was hardly found in the first
+#   place. (1 point)
 #
-# Typical mistakes: "extra factors are harmless since their loadings are small", although least squares rescales them and pays in full for each; means of skewed risks at the smallest $n$; a head with a penalty tuned in one arm alone.
+# Typical mistakes: "extra factors are harmless since their loadings are small", although least squares rescales them and pays in full for each; means of skewed risks
+# at the smallest $n$; a head with a penalty tuned in one arm alone.
