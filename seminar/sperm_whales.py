@@ -20,6 +20,7 @@
 # - *"Untrained networks give $p<0.001$: the test must be wrong."* It is right. The bits of this network do move its sounds. But nobody asked about this network, and more draws from it are not more generators.
 # - *Clear is not true.* Curves that run far apart at 12.5 are long, that is all. Training has seen 0 and 1; beyond, a network of ReLU units goes on in a straight line for ever.
 # - *Bit numbers have no meaning.* Train again, and another bit has the clicks. What can be retraced is that some bit has them.
+# - *Two mean slopes* (coding exercise). On an even grid they agree. On an uneven one the mean of the slopes lets a short interval count as much as a long one, while the quotient of the ends weighs each by its length; `slope_of` takes the latter, since the chapter's grid is uneven.
 #
 # ## The discussion
 #
