@@ -26,7 +26,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import yaml
 
 from seedbook import claims
-from seedbook.press import audit, catalog, editions, parameters, render, rooms
+from seedbook.press import audit, catalog, editions, parameters, render, rooms, slides
 from seedbook.press.catalog import Catalog, Chapter
 from seedbook.press.chapter import PLACEHOLDER, Cell, Source, read_file
 from seedbook.press.editions import Edition
@@ -213,8 +213,12 @@ def assemble(root: Path | None = None, *, preview: bool = True) -> list[Entry]:
         slug = entry.chapter.slug
         if entry.done:
             first = entry.editions[0]
-            _write(out / f"{slug}.ipynb", json.dumps(page(entry), indent=1, ensure_ascii=False))
+            made = page(entry)
+            _write(out / f"{slug}.ipynb", json.dumps(made, indent=1, ensure_ascii=False))
             wanted.add(out / f"{slug}.ipynb")
+            deck = out / "_extra" / slides.FOLDER / f"{slug}.html"
+            _write(deck, slides.deck(entry, made, _spent(entry), note_on(first)))
+            wanted.add(deck)
             thumbnail = first.folder / "figures" / "thumbnail.svg"
             if thumbnail.is_file():
                 copied = out / "_static" / "thumbnails" / f"{slug}.svg"
@@ -233,7 +237,8 @@ def assemble(root: Path | None = None, *, preview: bool = True) -> list[Entry]:
     for name, text in texts.items():
         _write(out / name, text)
         wanted.add(out / name)
-    (out / "_static").mkdir(parents=True, exist_ok=True)
+    for name in ("_static", "_extra"):  # Sphinx is told of both
+        (out / name).mkdir(parents=True, exist_ok=True)
     for old in out.rglob("*"):
         if old.is_file() and old not in wanted:
             old.unlink()
@@ -343,15 +348,18 @@ def _outputs(
 def _glance(entry: Entry) -> str:
     first = entry.editions[0]
     slug = entry.chapter.slug
-    costs = [f"{e.profile} {render.duration(e.run['wall_s'])} on {_on(e)}" for e in entry.editions]
     attributes = {"slug": slug, "profile": first.profile, "run": first.run["run"]}
     attributes["published"] = str(first.published).lower()
     note = note_on(first)
     if note == "not published":
         note = "Not published: this is a run of the working copy."
     return render.glance(
-        entry.chapter, first.claims, entry.verdicts, costs, note.capitalize(), attributes
+        entry.chapter, first.claims, entry.verdicts, _spent(entry), note.capitalize(), attributes
     )
+
+
+def _spent(entry: Entry) -> list[str]:
+    return [f"{e.profile} {render.duration(e.run['wall_s'])} on {_on(e)}" for e in entry.editions]
 
 
 def _on(edition: Edition) -> str:

@@ -1,7 +1,8 @@
 """What Jupyter Book cannot be told by configuration: offline mathematics, links, numbers.
 
 Loaded by ``_config.yml``. The built book asks no foreign host for anything, so MathJax is copied
-out of the pip package ``sphinx-mathjax-offline``, which carries the files of the npm package.
+out of the pip package ``sphinx-mathjax-offline``, and reveal.js, which the slides need, out of
+``sphinx-revealjs``: both carry the files of the npm packages.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sphinx.environment import BuildEnvironment
 
 MATHJAX = "tex-mml-chtml.js"
 MATHJAX_FOLDERS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
+REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
 CHAPTERS = "book/chapters/"
 BINDER = "https://mybinder.org/v2/gh"
 COLAB = "https://colab.research.google.com/github"
@@ -33,6 +35,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", _links, priority=600)  # after the theme's own buttons
     app.connect("html-page-context", _short_neighbours)
     app.connect("build-finished", _copy_mathjax)
+    app.connect("build-finished", _copy_reveal)
     app.connect("build-finished", _copy_for_colab)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -57,6 +60,17 @@ def _copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
     shutil.copy2(source / MATHJAX, target)
     for folder in MATHJAX_FOLDERS:
         shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
+
+
+def _copy_reveal(app: Sphinx, exception: Exception | None) -> None:
+    if exception is not None or app.builder.format != "html":
+        return
+    package = distribution("sphinx-revealjs")
+    source = Path(str(package.locate_file("sphinx_revealjs/_static/revealjs")))
+    target = Path(app.outdir) / "_static" / "reveal"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in REVEAL:
+        shutil.copy2(source / name, target)
 
 
 def _number_figures_by_page(app: Sphinx, env: BuildEnvironment) -> None:
