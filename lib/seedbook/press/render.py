@@ -167,7 +167,9 @@ def glance(
     rows.append(("Verdicts", f'<span class="sb-ui sb-tally">{words}</span>'))
     rows.append(("Scope", escape(chapter.scope)))
     rows.append(("Cost", " · ".join(map(escape, costs))))
-    rows.append(("In class", f'<a href="../../slides/{chapter.slug}.html">Slides</a>'))
+    deck = f"../../slides/{chapter.slug}.html"
+    hint = "The key S opens the speaker's notes"
+    rows.append(("In class", f'<a href="{deck}" title="{hint}">Slides</a>'))
     if note:
         rows.append(("Status", escape(note)))
     data = "".join(f' data-{k}="{escape(v)}"' for k, v in attributes.items())

@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
+from html import escape, unescape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +219,7 @@ def _height(node: SyntaxTreeNode) -> float:
 
 
 def _plain(html: str) -> str:
-    return re.sub(r"<[^>]+>", "", html).strip()
+    return unescape(re.sub(r"<[^>]+>", "", html)).strip()
 
 
 def height(units: Iterable[Unit]) -> float:
@@ -393,33 +393,36 @@ def _experiment(text: Mapping[str, str], cells: Sequence[Record]) -> list[str]:
 
 
 def _step(text: str, number: int) -> list[Unit]:
-    """A step's first sentence that stands without a block, behind the step's title."""
+    """What a step says first, behind its title: a sentence, or a question with its answer."""
     title = re.search(r"^#+ (.+)$", text, re.MULTILINE)
     alone = [u[0] for u in pieces(text) if len(u) == 1 and not u[0].lines]
-    if not alone:
-        return []
-    if title is None:
-        return [(replace(alone[0], paragraph=number),)]
-    end = "" if FULL_STOP.search(title[1]) else "."
-    html = f"{_markdown().renderInline(f'**{title[1]}{end}**')} {alone[0].html}"
-    length = alone[0].length + len(title[1])
-    return [(replace(alone[0], html=html, paragraph=number, length=length),)]
+    n = next((i for i, p in enumerate(alone) if not _plain(p.html).endswith("?")), 0) + 1
+    out: list[Unit] = [(replace(p, paragraph=number),) for p in alone[:n]]
+    if out and title is not None:
+        head = title[1] + ("" if FULL_STOP.search(title[1]) else ".")
+        first = out[0][0]
+        html = f"{_markdown().renderInline(f'**{head}**')} {first.html}"
+        out[0] = (replace(first, html=html, length=first.length + len(head) + 1),)
+    return out
 
 
 def _parameters(declared: Sequence[Parameter], used: Record) -> str:
-    """Single numbers and choices first: what a reader turns first; as many from every group."""
+    """What a reader turns first: single numbers before lists and texts, some of every group."""
     groups: dict[str, list[Parameter]] = {}
     for p in declared[:-3]:  # seed, device and salmon are every chapter's
         groups.setdefault(p.group, []).append(p)
     for group in groups.values():
-        group.sort(key=lambda p: p.many)
+        group.sort(key=lambda p: (p.many, p.scalar == "str"))
     turns = [p for i in range(len(declared)) for g in groups.values() for p in g[i : i + 1]]
     rows: dict[int, list[str]] = {}
     room = ROWS
     for p in turns:
         allowed = render._minus(p.range) or ", ".join(map(str, p.choices))
         value = repr(used.get(p.name, p.default))
-        room -= 0.5 + max(_wrapped(p.help, HELP), _wrapped(value, VALUE), _wrapped(allowed, VALUE))
+        tall = max(_wrapped(p.help, HELP), _wrapped(value, VALUE), _wrapped(allowed, VALUE))
+        if tall > 3:  # a long text or list is for the page
+            continue
+        room -= tall + 0.5
         if room < 0 or len(rows) == PARAMETERS:
             break
         whole = ' class="int"' if p.range else ""
@@ -516,7 +519,8 @@ def _limits(text: Mapping[str, str]) -> list[str]:
         if LIMITS.search(unit[0].head)
     ]
     if n := fit(units):
-        return [slide("limits", "What it does not show", prose(units[:n]))]
+        shown = prose(units[:n]).replace("<strong>What this does not show.</strong> ", "")
+        return [slide("limits", "What it does not show", shown)]
     tree = SyntaxTreeNode(_markdown().parse(text["side-by-side"]))
     table = next((node for node in tree.children if node.type == "table"), None)
     if table is not None:
@@ -654,8 +658,8 @@ window.MathJax = {{
 <script>
 MathJax.startup.promise.then(() => {{
   for (const formula of document.querySelectorAll(".slide mjx-container[display=true]")) {{
-    const ratio = formula.clientWidth / formula.scrollWidth;
-    if (ratio < 1) formula.style.fontSize = `${{Math.max(70, 98 * ratio)}}%`;
+    const ratio = formula.parentElement.clientWidth / formula.offsetWidth;  // it has a least width
+    if (ratio < 1) formula.style.fontSize = `${{parseFloat(formula.style.fontSize) * ratio}}%`;
   }}
   Reveal.initialize({{
     width: 1280, height: 720, margin: 0, center: false, transition: "none", hash: true,
