@@ -113,6 +113,20 @@ def test_rows_are_spread_evenly_and_none_is_lost():
     assert slides._spread(rows[:2], [40, 1], room=15) == [rows[:1], rows[1:2]]  # never without end
 
 
+def test_limits_are_the_paragraphs_that_say_so():
+    text = dict.fromkeys(("verdicts-text", "side-by-side"), "")
+    text["verdicts-text"] = (
+        "**Twins show what one did not show.** A.\n\n**What to trust least.** B.\n\n"
+        "**What this does not show.** C."
+    )
+    ((shown, _),) = sections("".join(slides._limits(text))).values()
+    assert re.findall(r"<p>(.*)</p>", shown) == ["C.", "<strong>What to trust least.</strong> B."]
+    text["verdicts-text"] = "**Plain.** A."
+    text["side-by-side"] = "| | paper | here |\n|---|---|---|\n| size | large | small |"
+    ((shown, _),) = sections("".join(slides._limits(text))).values()
+    assert "<td>large</td>" in shown and "side by side" in shown
+
+
 def test_captions_keep_their_first_sentence_and_short_ones():
     long = "A" + " long" * 50 + " sentence."
     assert slides._caption(f"{long} Bars: intervals.") == long

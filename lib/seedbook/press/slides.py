@@ -46,7 +46,7 @@ CLAIM, OWN = 67, 46  # characters of a claim's line: among claims, among verdict
 PAPER, SIDE, HELP, VALUE = 25, 27, 54, 15  # of other columns
 PARAMETERS = 8
 CAPTION = 150  # characters of a caption, after its first sentence
-LIMITS = re.compile(r"does not show|not settle|did not show|to trust least", re.IGNORECASE)
+LIMITS = re.compile(r"What (?:this does not show|did not show|.*not settle|to trust least)")
 SALMON = re.compile(r"<strong>The salmon|With <code>salmon")
 LEADS_TO_CODE = re.compile(r"First |The \w+ first\b|The pieces:")
 DISCUSS = "Discuss"
@@ -516,8 +516,9 @@ def _limits(text: Mapping[str, str]) -> list[str]:
         unit
         for name in ("verdicts-text", "side-by-side")
         for unit in pieces(text[name])
-        if LIMITS.search(unit[0].head)
+        if LIMITS.match(unit[0].head)
     ]
+    units.sort(key=lambda unit: "does not" not in unit[0].head)
     if n := fit(units):
         shown = prose(units[:n]).replace("<strong>What this does not show.</strong> ", "")
         return [slide("limits", "What it does not show", shown)]
