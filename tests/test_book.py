@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 from seedbook import claims
-from seedbook.press import audit, catalog, cli, editions, render, store
+from seedbook.press import audit, catalog, cli, editions, render, seminar, store
 from seedbook.press import book as pages
 from tiny import REPOSITORY
 
@@ -403,7 +404,7 @@ def test_check_reads_style_sheets_and_empty_folders(tmp_path):
 
 def test_the_real_book_builds(tmp_path):
     """Every page of the real book, from the editions that are published."""
-    for name in ("_config.yml", "book", "notebooks", "data"):
+    for name in ("_config.yml", "book", "notebooks", "data", "seminar"):
         source = REPOSITORY / name
         ignore = shutil.ignore_patterns("chapters", ".part-*")
         if source.is_dir():
@@ -415,6 +416,30 @@ def test_the_real_book_builds(tmp_path):
     assert pages.check(site) == []
     for entry in listed:
         assert (site / "book" / "chapters" / f"{entry.chapter.slug}.html").is_file()
+    assert answers_in(site) == []
+
+
+def answers_in(site: Path) -> list[str]:
+    """Lines of the teacher's guides, answers and rubrics that the site gives away."""
+
+    def plain(text: str) -> str:
+        return " ".join(unescape(text).split())
+
+    told = "\n".join(
+        plain(path.read_text(encoding="utf-8"))
+        for path in site.rglob("*")
+        if path.suffix in {".html", ".js", ".json", ".txt", ".md", ".ipynb", ".csv"}
+    )
+    answers = [
+        plain(line)
+        for chapter in catalog.load(REPOSITORY).chapters
+        for piece in seminar.read(chapter).pieces
+        if piece.tag in ("guide", "short", "open")
+        for line in piece.text.splitlines()
+    ]
+    answers = [line for line in answers if len(line) >= 40]
+    assert len(answers) > 500
+    return [line for line in answers if line in told]
 
 
 # --- in a browser ----------------------------------------------------------------------------

@@ -29,7 +29,8 @@ plt.show()"""
 
 def write_site(root):
     """What the server needs of a built book; the pages themselves are the browser tests' matter."""
-    for name in ("index.html", "book/index.html", "book/chapters/dice.html", "_static/live.js"):
+    pages = ("index.html", "book/index.html", "book/chapters/dice.html", "slides/dice.html")
+    for name in (*pages, "_static/live.js"):
         path = root / "_build" / "html" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("<!doctype html><html><head><title>Dice</title></head></html>")
@@ -126,6 +127,14 @@ def test_pages_are_marked_and_load_nothing_from_elsewhere(served, reader):
     assert "seedbook-server" not in script.text
     assert reader.head(f"{served.base}/book/chapters/dice.html", timeout=20).ok
     assert reader.get(f"{served.base}/", timeout=20).url == f"{served.base}/book/index.html"
+
+
+def test_a_deck_may_be_framed_by_its_own_server_alone(served, reader):
+    deck = reader.get(f"{served.base}/slides/dice.html", timeout=20)
+    assert deck.ok and "frame-ancestors 'self'" in deck.headers["Content-Security-Policy"]
+    page = reader.get(f"{served.base}/book/chapters/dice.html", timeout=20)
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert reader.get(f"{served.base}/slides/other.html", timeout=20).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def teachable(root: Path) -> None:
     book = Book.__new__(Book)
     book.root = root
     book.edit("idea", "## The idea\n\nThe mean of a fair die is $7/2$.", IDEA)
-    book.edit("exercises", "## Exercises\n\n1. Throw a die.", EXERCISES)
+    book.edit(
+        "exercises", "## Exercises, discussion, further reading\n\n1. Throw a die.", EXERCISES
+    )
     book.edit("verdicts-text", "The mean is {{ mean }}.", "The mean is {{ mean }}." + LIMITS)
     book.edit("experiment", "## The experiment", "## The experiment\n\n**The salmon** is a six.")
 

@@ -145,7 +145,7 @@ def dice() -> dict:
             ("view",),
         ),
         prose("side-by-side", "## Paper and chapter side by side"),
-        prose("exercises", "## Exercises\n\n1. Throw a die."),
+        prose("exercises", "## Exercises, discussion, further reading\n\n1. Throw a die."),
     ]
     return {
         "cells": cells,

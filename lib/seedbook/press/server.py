@@ -56,6 +56,7 @@ PORT = 8765
 MAX_BODY, MAX_SOURCE, MAX_LISTED = 256 * 1024, 100_000, 100
 # What the site consists of; everything else of this server is the API, login and Jupyter's icons.
 SITE = r"/((?:book|_static|_images|_sources)/.*|[a-z]+\.html|searchindex\.js|objects\.inv)"
+DECK = r"/(slides/[a-z][a-z0-9_]*\.html)"
 SLUG, NAME = r"([a-z][a-z0-9_]*)", r"([0-9a-f]{12}-[0-9a-f]{12})"
 CODE = r"([A-Za-z]{1,12})"
 API = "/seedbook/api"
@@ -65,6 +66,8 @@ PAGE_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# The speaker's view shows a deck in two frames, of this server and no other.
+SLIDES_POLICY = PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors 'self'")
 DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 # What the view parent imports besides the chapters' own: the readers of frames, the drawing backends.
 VIEW_MODULES = (
@@ -198,6 +201,12 @@ class Page(Guarded, AuthenticatedFileHandler):
     @staticmethod
     def _marked(path: str) -> bytes:
         return Path(path).read_bytes().replace(b"<head>", b"<head>" + MARK, 1)
+
+
+class Deck(Page):
+    """The slides of a chapter."""
+
+    content_security_policy = SLIDES_POLICY  # type: ignore[assignment]
 
 
 class Api(Guarded, APIHandler):
@@ -453,6 +462,7 @@ def _told() -> Iterator[None]:
 
 HANDLERS = [
     (SITE, Page),
+    (DECK, Deck),
     (f"{API}/chapters/{SLUG}", Chapters),
     (f"{API}/view", View),
     (f"{API}/view/([0-9a-f]{{16,64}})", Tab),
@@ -740,7 +750,9 @@ class SeedbookApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         html = str(self.desk.root / "_build" / "html")
-        self.handlers.extend((p, h, {"path": html} if h is Page else {}) for p, h in HANDLERS)
+        self.handlers.extend(
+            (p, h, {"path": html} if issubclass(h, Page) else {}) for p, h in HANDLERS
+        )
 
     def initialize_settings(self) -> None:
         assert self.serverapp is not None
