@@ -183,7 +183,8 @@ def audited(kind, replicate, verdicts, p=None):
 
 def test_judgements_leave_out_what_is_out_of_scope_and_what_a_control_is_not_about(book):
     path = book.root / "notebooks" / "catalog.yml"
-    path.write_text(path.read_text() + "    power: [{claims: [c1], set: {}, why: known}]\n")
+    controls = "[{claims: [c1], set: {}, why: known}, {claims: [c2], set: {m: 1}, why: known}]"
+    path.write_text(path.read_text() + f"    power: {controls}\n")
     shown = edition({"c1": "supported", "c2": "supported", "c3": "out of scope"})
     said = {"c1": "supported", "c2": "out of scope", "c3": "contradicted"}
     kept = [audited("fresh", 1, said), audited("power", 1, {"c1": "supported", "c2": "supported"})]

@@ -5,6 +5,7 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -247,13 +248,13 @@ def test_fragile_is_what_fresh_seeds_do_not_carry(ran, profile, verdicts, word, 
 # --- forest plot -----------------------------------------------------------------------------
 
 
-def drawn(rule, low, estimate, high, *, null=None, paper="-"):
+def drawn(rule, low, estimate, high, *, null=None, paper=None):
     measure = {"estimate": estimate, "low": low, "high": high, "exact": low == high}
-    claim = {"measure": "m", "null": "n" if null else None, "rule": rule, "paper": paper}
+    claim = {"measure": "m", "null": "n" if null else None, "rule": rule}
     measures = {"m": measure}
     if null:
         measures["n"] = {"estimate": sum(null) / 2, "low": null[0], "high": null[1]}
-    svg, margin = render.forest(claim, measures, "supported")
+    svg, margin = render.forest(claim, measures, "supported", paper)
     bar = re.search(r'class="ci" d="M([\d.]+) 12H([\d.]+)"', svg)
     return svg, margin, tuple(map(float, bar.groups())) if bar else None
 
@@ -278,7 +279,7 @@ def test_forest_lays_what_the_claim_needs_to_the_right(rule, interval, side):
 
 
 def test_forest_keeps_far_nulls_in_the_frame():
-    svg, _, bar = drawn(claims.below("m", 0.005), 0, 0.001, 0.002, null=(0.2, 0.4), paper="0.001")
+    svg, _, bar = drawn(claims.below("m", 0.005), 0, 0.001, 0.002, null=(0.2, 0.4), paper=0.001)
     (x, width) = map(float, re.search(r'x="([\d.]+)" y="3" width="([\d.]+)"', svg).groups())
     assert 8 <= x and x + width <= 168
     assert bar[1] - bar[0] > 5  # and our interval is not pressed flat
@@ -288,6 +289,21 @@ def test_forest_keeps_far_nulls_in_the_frame():
 def test_forest_of_nothing_is_empty():
     assert drawn(None, 0, 0, 0)[:2] == ("", None)
     assert drawn(claims.above("m", 0), None, None, None)[:2] == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "listed", "number"),
+    [
+        ("\u22120.25", {}, -0.25),
+        ("~3", {}, 3),
+        ("about 1.3", {}, None),
+        ("about 1.3", {"c1": {"value": 1.3, "why": "read off"}}, 1.3),
+        ("0.2", {"c2": {"value": 1.3, "why": "read off"}}, 0.2),
+    ],
+)
+def test_the_papers_number_is_a_plain_one_or_the_catalogues(words, listed, number):
+    chapter = SimpleNamespace(paper_values=listed)
+    assert render.paper_number(chapter, {"id": "c1", "paper": words}) == number
 
 
 # --- the built site --------------------------------------------------------------------------

@@ -81,6 +81,9 @@ class Chapter:
     power : tuple of dict
         Positive controls: ``{claims, set, why}``, parameters under which the effect of some claims
         is known to be there, so that their rules should say *supported*.
+    paper_values : dict
+        Claim to ``{value, why}``: the paper's number on the scale of the claim's measure, where the
+        claim's own words on it are not a plain number.
     """
 
     root: Path = field(repr=False)
@@ -103,6 +106,7 @@ class Chapter:
     limits: dict[str, float] = field(default_factory=dict)
     tolerance: dict[str, Any] = field(default_factory=dict)
     power: tuple[dict[str, Any], ...] = ()
+    paper_values: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def notebook(self) -> Path:
@@ -361,6 +365,18 @@ def _power(raw: Any, where: str) -> dict[str, Any]:
     return {**raw, "claims": _list_of(_text)(raw["claims"], f"{where}, claims")}
 
 
+def _paper_values(raw: Any, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(raw, dict):
+        raise CatalogError(f"{where}: expected `claim: {{value, why}}`, got {raw!r}")
+    for claim, said in raw.items():
+        here = f"{where}, {claim}"
+        _keys(said, ("value", "why"), where=here)
+        if isinstance(said["value"], bool) or not isinstance(said["value"], int | float):
+            raise CatalogError(f"{here}, value: expected a number, got {said['value']!r}")
+        _text(said["why"], f"{here}, why")
+    return raw
+
+
 _slug = _pattern(r"[a-z0-9_]+", "small letters, digits and _")
 _commit = _pattern(r"github:[\w.-]+/[\w.-]+@[0-9a-f]{40}", "github:OWNER/REPO@<40 hex digits>")
 _sha256 = _pattern(r"[0-9a-f]{64}", "64 hex digits")
@@ -389,6 +405,7 @@ _CHAPTER = {
     "limits": _limits,
     "tolerance": _tolerance,
     "power": _list_of(_power),
+    "paper_values": _paper_values,
 }
 
 

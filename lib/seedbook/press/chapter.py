@@ -530,12 +530,14 @@ def _entry(source: Source, entry: catalog.Chapter) -> list[str]:
             parameters.resolve(source.parameters, profile["set"])
         except parameters.ParameterError as error:
             out.append(f"profile {name!r}: {error}")
+    known = re.findall(r"\.claim\(\s*['\"]([^'\"]+)", source.only("claims").source)
+    if unknown := sorted(set(entry.paper_values) - set(known)):
+        out.append(f"`paper_values` names {unknown}; claims are {known}")
     for control in entry.power:
         try:
             parameters.resolve(source.parameters, control["set"])
         except parameters.ParameterError as error:
             out.append(f"a positive control under `power`: {error}")
-        known = re.findall(r"\.claim\(\s*['\"]([^'\"]+)", source.only("claims").source)
         if unknown := sorted(set(control["claims"]) - set(known)):
             out.append(f"a positive control under `power` names {unknown}; claims are {known}")
     if not entry.tolerance.get("why"):

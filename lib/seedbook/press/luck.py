@@ -48,9 +48,10 @@ def judgements(
     for chapter, edition, _, lines in chapters:
         known = {c["id"]: c for c in edition.claims["claims"]}
         published = {k: v["verdict"] for k, v in edition.claims["verdicts"].items()}
-        about = {tuple(c["claims"]) for c in chapter.power}
         for line in lines:
-            aimed = {c for ids in about for c in ids} if line["kind"] == "power" else set(known)
+            aimed = set(known)
+            if line["kind"] == "power":
+                aimed = {c for p in chapter.power if p["set"] == line["given"] for c in p["claims"]}
             for claim, judged in line["claims"].items():
                 if claim not in known or claim not in aimed:
                     continue
@@ -153,7 +154,7 @@ def fragments(
     out["luck-salmons"], pictures["luck-salmons"] = _salmons(salmons, names)
     out["luck-p"], pictures["luck-p"] = _p_values(salmons)
     out["luck-fresh"], pictures["luck-fresh"] = _fresh(fresh, parts)
-    out["luck-power"] = _power(power, names)
+    out["luck-power"], pictures["luck-power"] = _power(power, names)
     out["luck-paper"] = _paper(chapters)
     out["luck-all"] = _all_claims(chapters, salmons)
     return out, {f"{k}.svg": v for k, v in pictures.items() if v}
@@ -204,6 +205,7 @@ def _salmons(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
 
 SALMON_ALT = "Dots with intervals, one row a chapter, near zero and left of a line at 0.05."
 P_ALT = "The cumulative share of p values against the diagonal."
+POWER_ALT = "Dots with intervals, one row a chapter: the share of known effects that were found."
 FRESH_ALT = "Dots with intervals, shares of equal verdicts by part, by kind of claim and of rule."
 
 
@@ -271,17 +273,27 @@ def _fresh(rows: pd.DataFrame, parts: dict[str, str]) -> tuple[str, str]:
 OF = {"paper": "claims of the papers", "own": "claims of the book's own"}
 
 
-def _power(rows: pd.DataFrame, names: dict[str, str]) -> str:
+def _power(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
     if rows.empty:
-        return "<p>No positive control has been run yet.</p>"
-    table = rates(rows, ["slug", "claim"], rows["verdict"] == "supported")
-    k, n = int(table["k"].sum()), int(table["n"].sum())
-    text = f"<p>Over all, {k} of {n} were found, {_percent(share(k, n))}.</p>"
-    return text + render.table(
+        return "<p>No positive control has been run yet.</p>", ""
+    hit = rows["verdict"] == "supported"
+    table = rates(rows, ["slug", "claim"], hit)
+    k, n, never = int(table["k"].sum()), int(table["n"].sum()), int((table["k"] == 0).sum())
+    text = (
+        f"<p>Over all, {k} of {n} were found, {_percent(share(k, n))}; of "
+        f"{_count(len(table), 'claim')} with a control {never or 'none'} never. The chart pools a "
+        "chapter's claims.</p>"
+    )
+    each = render.table(
         ["Chapter", "Claim", "Found", "Share [95 %]"],
         [_row(r, names) for r in table.reset_index().itertuples()],
         numeric=(2, 3),
     )
+    chart = rates(rows, "slug", hit)
+    chart.index = [names[s] for s in chart.index]
+    drawn = _dots(chart, "share of controls in which the effect was found", None)
+    each = f'<details class="sb-more"><summary>Claim by claim</summary>{each}</details>'
+    return _picture("luck-power", POWER_ALT, text) + each, drawn
 
 
 def _paper(chapters: Sequence[tuple[Chapter, Edition, dict[str, str], Any]]) -> str:
@@ -289,7 +301,7 @@ def _paper(chapters: Sequence[tuple[Chapter, Edition, dict[str, str], Any]]) -> 
     for chapter, edition, verdicts, _ in chapters:
         for claim in edition.claims["claims"]:
             ours = edition.claims["measures"].get(claim["measure"])
-            theirs = render.paper_number(claim["paper"])
+            theirs = render.paper_number(chapter, claim)
             if theirs is None or not ours or None in (ours["low"], ours["high"]):
                 continue
             covered = ours["low"] <= theirs <= ours["high"]
@@ -298,15 +310,16 @@ def _paper(chapters: Sequence[tuple[Chapter, Edition, dict[str, str], Any]]) -> 
                 [
                     _link(chapter.slug, chapter.short),
                     escape(claim["id"]),
-                    escape(claim["paper"]),
+                    f"{theirs:g}".replace("-", "\u2212"),
                     render.measure_text(ours),
                     "yes" if covered else "no",
                     render.mark(verdicts[claim["id"]]),
+                    escape(chapter.paper_values.get(claim["id"], {}).get("why", "")),
                 ]
             )
     if not found:
         return "<p>No claim shown has a number of its paper on the scale of ours.</p>"
-    heads = ["Chapter", "Claim", "Paper", "Ours [95 %]", "Covers it", "Verdict"]
+    heads = ["Chapter", "Claim", "Paper", "Ours [95 %]", "Covers it", "Verdict", "The number"]
     text = f"<p>Our interval covers the paper's number in {inside} of {len(found)} claims.</p>"
     return text + render.table(heads, found, numeric=(2, 3))
 

@@ -420,12 +420,15 @@ def drawn_at(claim: Record) -> tuple[str, list[float]] | None:
     return None
 
 
-def forest(claim: Record, measures: dict[str, Record], verdict: str) -> tuple[str, float | None]:
+def forest(
+    claim: Record, measures: dict[str, Record], verdict: str, paper: float | None = None
+) -> tuple[str, float | None]:
     """The picture of one claim against its rule, and its place on the common axis.
 
     The row has a scale of its own and is laid with its rule on the dashed line: x is
     ``favour · (value − threshold)`` over the largest distance in the row, so that the right half is
     what the claim needs. For a rule with two bounds the value is the distance from their middle.
+    The paper's number, where there is one, is marked.
 
     Returns
     -------
@@ -447,7 +450,6 @@ def forest(claim: Record, measures: dict[str, Record], verdict: str) -> tuple[st
         if null and None not in (null["low"], null["high"])
         else None
     )
-    paper = paper_number(claim["paper"])
     paper_at = None if paper is None else place(paper, paper)[0]
     reach = max(abs(v) for v in (a, b, middle, *([] if paper_at is None else [paper_at])))
     if null_at:  # a null far away must not press our interval flat: it is cut at the frame
@@ -493,13 +495,15 @@ def _axis(kind: str, args: list[float]) -> tuple[_Place, str]:
     return distance, f"within [{low_bound:g}, {high_bound:g}]"
 
 
-def paper_number(text: str) -> float | None:
-    """The paper's value where it is a plain number.
+def paper_number(chapter: Chapter, claim: Record) -> float | None:
+    """The paper's value of a claim's measure, if it has one on that scale.
 
-    >>> paper_number("−0.25"), paper_number("about 1.3"), paper_number("theorem")
-    (-0.25, None, None)
+    It is what the catalogue says under ``paper_values``, or else the claim's own words on the paper
+    where these are a plain number.
     """
-    plain = text.strip().replace("−", "-").lstrip("~≈+")
+    if claim["id"] in chapter.paper_values:
+        return chapter.paper_values[claim["id"]]["value"]
+    plain = claim["paper"].strip().replace("−", "-").lstrip("~≈+")
     return float(plain) if re.fullmatch(r"-?\d+(\.\d+)?", plain) else None
 
 
@@ -528,7 +532,7 @@ def ledger_row(
         What makes the run again.
     """
     judged = record["verdicts"][claim["id"]]
-    svg, margin = forest(claim, record["measures"], verdict)
+    svg, margin = forest(claim, record["measures"], verdict, paper_number(chapter, claim))
     why = [f"{judged['because']}."]
     if claim["rule"]:
         why.append(f"Supported if {claims.say(claim['rule'])}: {claim['why']}.")
