@@ -146,7 +146,11 @@ def agreement(edition: Edition, claim: str, lines: Sequence[audit.Line]) -> str:
     if not found:
         return render.NOTHING
     text = f"{found.count(edition.claims['verdicts'][claim]['verdict'])}/{len(found)}"
-    return text if profile == edition.profile else f'{text} <span class="sb-note">{profile}</span>'
+    return (
+        text
+        if profile == edition.profile
+        else f'{text} <span class="sb-note sb-int">{profile}</span>'
+    )
 
 
 def note_on(edition: Edition) -> str:

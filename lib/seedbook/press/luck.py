@@ -199,7 +199,7 @@ def _salmons(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
         )
     table.index = [names[s] for s in table.index]
     return _picture("luck-salmons", SALMON_ALT, text), _dots(
-        table, "share of a chapter's salmon judgements that say supported", LEVEL
+        [table], "share of a chapter's salmon judgements that say supported", LEVEL
     )
 
 
@@ -264,9 +264,8 @@ def _fresh(rows: pd.DataFrame, parts: dict[str, str]) -> tuple[str, str]:
         rates(rows.assign(g="edition: " + rows["edition"]), "g", same),
         rates(rows.assign(g="profile: " + rows["profile"]), "g", same),
     ]
-    table = pd.concat([g.sort_index() for g in groups])
     return _picture("luck-fresh", FRESH_ALT, text), _dots(
-        table, "share of fresh judgements equal to the edition's", None
+        [g.sort_index() for g in groups], "share of fresh judgements equal to the edition's", None
     )
 
 
@@ -291,7 +290,7 @@ def _power(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
     )
     chart = rates(rows, "slug", hit)
     chart.index = [names[s] for s in chart.index]
-    drawn = _dots(chart, "share of controls in which the effect was found", None)
+    drawn = _dots([chart], "share of controls in which the effect was found", None)
     each = f'<details class="sb-more"><summary>Claim by claim</summary>{each}</details>'
     return _picture("luck-power", POWER_ALT, text) + each, drawn
 
@@ -387,29 +386,32 @@ def _link(slug: str, text: str) -> str:
 
 
 def _picture(name: str, alt: str, text: str) -> str:
-    return f'{text}<p><img class="sb-fig" src="../_static/{name}.svg" alt="{escape(alt)}"></p>'
+    image = f'<img class="sb-fig" src="../_static/{name}.svg" alt="{escape(alt)}">'
+    return f'{text}<div class="sb-scroll">{image}</div>'
 
 
-def _dots(table: pd.DataFrame, label: str, line: float | None) -> str:
-    """Rows of dots with their intervals, labels at the left, counts at the right."""
+def _dots(groups: Sequence[pd.DataFrame], label: str, line: float | None) -> str:
+    """Rows of dots with their intervals in groups, labels at the left, counts at the right."""
+    table = pd.concat(groups)
+    gaps = np.repeat(np.arange(len(groups)) * 0.6, [len(g) for g in groups])
 
     def draw(fig: Any, rows: pd.DataFrame) -> None:
         from seedbook import plots
 
         ax = fig.subplots()
-        y = np.arange(len(rows))[::-1]
+        y = -np.arange(len(rows)) - gaps
         if line is not None:
             plots.threshold(ax, line, horizontal=False)
         plots.ours(ax, rows["share"], y, rows["low"], rows["high"], horizontal=True)
         ax.set_yticks(y, rows.index)
-        ax.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))
+        ax.set(xlabel=label, ylim=(y[-1] - 0.6, 0.6))
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]) if line is not None else None)
         ax.tick_params(axis="y", length=0)
         for at, k, n in zip(y, rows["k"], rows["n"], strict=True):
             place = ax.get_yaxis_transform()
             ax.text(1.01, at, f"{k} of {n}", transform=place, va="center", color=plots.MUTED)
 
-    return _svg(draw, table, (7.0, 0.8 + 0.24 * len(table)))
+    return _svg(draw, table, (7.0, 0.8 + 0.24 * (len(table) + gaps[-1])))
 
 
 def _svg(draw: Drawing, table: pd.DataFrame, size: tuple[float, float]) -> str:
