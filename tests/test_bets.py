@@ -245,6 +245,52 @@ def test_students_at_other_machines_come_in_where_the_server_listens_to_them(ser
     assert running.stop() == 0
 
 
+def test_guests_read_and_bet_and_run_nothing(shelf):
+    running = Served(shelf, "--no-warm", "--ip", "0.0.0.0")
+    base = f"http://127.0.0.1:{running.port}"
+    guests = re.search(r"bets\.html\?token=(\S+)", running.said).group(1)
+    assert guests != running.token
+
+    def come(token, session=None):
+        session = session or requests.Session()
+        page = session.get(f"{base}/book/index.html?token={token}", timeout=20)
+        assert page.ok and page.url.endswith("/book/index.html")
+        session.headers.update({"Origin": base, "X-XSRFToken": session.cookies["_xsrf"]})
+        return session
+
+    with come(running.token) as teacher, come(guests) as student:
+        ask = f"{base}{API}"
+        room = teacher.post(ask, json={"chapter": "dice"}, timeout=20).json()
+        assert student.cookies["seedbook_guest"] == "1"
+        refused = [
+            student.post(ask, json={"chapter": "dice"}, timeout=20),
+            student.post(f"{ask}/{room['code']}/reveal", json={"key": room["key"]}, timeout=20),
+            *(
+                student.request(method, f"{base}/seedbook/api/{path}", json={}, timeout=20)
+                for method, path in (("POST", "view"), ("GET", "runs"), ("POST", "runs"))
+            ),
+            student.get(f"{base}/seedbook/api/chapters/dice", timeout=20),
+        ]
+        assert {r.status_code for r in refused} == {403}
+        assert all("guests read and bet" in r.json()["message"] for r in refused)
+        bet = {"member": secrets.token_hex(16), "bets": BETS}
+        assert student.post(f"{ask}/{room['code']}/bets", json=bet, timeout=20).ok
+        assert student.get(f"{ask}/{room['code']}", timeout=20).json()["bets"] == 1
+        come(guests, teacher)  # whoever owns the server and opens the class's address still owns it
+        assert teacher.post(ask, json={"chapter": "dice"}, timeout=20).status_code == 201
+        assert "seedbook_guest" not in teacher.cookies
+        come(running.token, student)
+        assert student.post(ask, json={"chapter": "dice"}, timeout=20).status_code == 201
+        assert "seedbook_guest" not in student.cookies
+    with requests.Session() as other:
+        other.get(f"{base}/login", timeout=20)
+        form = {"_xsrf": other.cookies["_xsrf"], "password": guests}
+        other.headers["Origin"] = base
+        assert other.post(f"{base}/login?next=/book/index.html", data=form, timeout=20).ok
+        assert other.cookies["seedbook_guest"] == "1"
+    assert running.stop() == 0
+
+
 def test_too_many_rooms_are_refused(shelf):
     running = Served(shelf, "--no-warm")
     with running.reader() as session:

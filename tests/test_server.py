@@ -655,11 +655,13 @@ def test_a_taken_port_is_one_line(served, capsys, monkeypatch, shelf):
 
 
 def test_listening_elsewhere_says_what_it_means(capsys):
-    server._announce("0.0.0.0", 8765, "secret")
+    server._announce("0.0.0.0", 8765, "secret", "class")
     told = capsys.readouterr().out
     assert "lets other machines in" in told and "run any code" in told
-    server._announce("127.0.0.1", 8765, "secret")
-    assert "other machines" not in capsys.readouterr().out
+    assert "bets.html?token=class" in told
+    server._announce("127.0.0.1", 8765, "secret", "class")
+    told = capsys.readouterr().out
+    assert "other machines" not in told and "class" not in told
 
 
 # --- the parts, without a server ---------------------------------------------------------------------

@@ -5,6 +5,7 @@
   if (!box || !source) return;
   const chapters = JSON.parse(source.textContent).chapters;
   const live = Boolean(document.querySelector('meta[name="seedbook-server"]'));
+  const guest = /(^|; )seedbook_guest=1/.test(document.cookie);          // of `seedbook serve`: enters rooms, opens none
   const find = (slug) => chapters.find((c) => c.slug === slug);
   const open = (chapter) => chapter.claims.filter((c) => c.verdict !== "out of scope");      // what can be bet on
 
@@ -376,7 +377,7 @@
       nodes.push(button("Leave the room", () => { leave(); tellRoom(""); refresh(); }));
     } else {
       nodes.push(el("label", { for: code.id }, "In class: code of the room"), code, button("Enter", () => enter(code.value)));
-      if (chapter) nodes.push(button("Open a room for this chapter", start));
+      if (chapter && !guest) nodes.push(button("Open a room for this chapter", start));
     }
     roomBox.replaceChildren(...nodes, roomStatus);
   }

@@ -4,7 +4,7 @@
   const glance = document.querySelector(".sb-glance[data-slug]");
   if (!glance) return;                                                   // not the page of a chapter
   const slug = glance.dataset.slug, run = glance.dataset.run, api = "/seedbook/api";
-  const live = Boolean(document.querySelector('meta[name="seedbook-server"]'));
+  const live = Boolean(document.querySelector('meta[name="seedbook-server"]')) && !/(^|; )seedbook_guest=1/.test(document.cookie);
 
   // --- small things -------------------------------------------------------------------------------
   function el(tag, attributes = {}, ...children) {

@@ -4,6 +4,7 @@ One `jupyter_server` extension on one loopback origin.  Of Jupyter's own service
 kept: there is no file, kernel or terminal interface, and no socket; what a reader can do is below
 ``/seedbook/api``.  A random token opens the server and becomes a cookie; whatever changes something
 needs that cookie (or the token), Jupyter's XSRF token, and an ``Origin`` that is this server.
+A second token is for *guests*, who read the pages and bet in rooms, and run nothing.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado import web
 from tornado.iostream import StreamClosedError
+from traitlets import Unicode
 from traitlets.config import Config
 
 from . import (
@@ -60,6 +62,7 @@ DECK = r"/(slides/[a-z][a-z0-9_]*\.html)"
 SLUG, NAME = r"([a-z][a-z0-9_]*)", r"([0-9a-f]{12}-[0-9a-f]{12})"
 CODE = r"([A-Za-z]{1,12})"
 API = "/seedbook/api"
+GUEST, GUEST_COOKIE = "guest-", "seedbook_guest"
 MARK = b'<meta name="seedbook-server" content="1">'
 PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -104,7 +107,9 @@ def _sentence(status_code: int, kwargs: dict[str, Any]) -> str:
 
 
 class TokenOnly(IdentityProvider):
-    """Login by the server's token; a token in a request earns no exemption from any check."""
+    """Login by one of two tokens; a token in a request earns no exemption from any check."""
+
+    guest_token = Unicode(config=True)
 
     def is_token_authenticated(self, handler: web.RequestHandler) -> bool:
         return False
@@ -113,20 +118,40 @@ class TokenOnly(IdentityProvider):
         return True
 
     def process_login_form(self, handler: web.RequestHandler) -> User | None:
-        typed = handler.get_argument("password", "")
-        if hmac.compare_digest(typed.encode(), str(self.token).encode()):
+        return self._user_of(handler.get_argument("password", ""), handler)
+
+    async def get_user_token(self, handler: web.RequestHandler) -> User | None:
+        user = self._user_of(self.get_token(handler) or "", handler)
+        before = self.get_user_cookie(handler)
+        assert before is None or isinstance(before, User)
+        # a cookie stays whose it is, except that a guest may become an owner
+        return before if user and before and (is_guest(user) or not is_guest(before)) else user
+
+    def _user_of(self, token: str, handler: web.RequestHandler) -> User | None:
+        if hmac.compare_digest(token.encode(), str(self.token).encode()):
             return self.generate_anonymous_user(handler)
+        if hmac.compare_digest(token.encode(), self.guest_token.encode()):
+            return User(GUEST + secrets.token_hex(16))
         return None
+
+
+def is_guest(user: User) -> bool:
+    """Whether someone came with the guests' token; owners' names are hexadecimal."""
+    return user.username.startswith(GUEST)
 
 
 class Guarded(JupyterHandler):
     """Checks that every handler of this server makes."""
+
+    for_guests = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         if not self.check_origin():
             self.current_user = self._jupyter_current_user = None
             raise Refused(403, "a request of another origin")
         await super().prepare()  # type: ignore[misc]
+        if self.current_user and is_guest(self.current_user) and not self.for_guests:
+            raise Refused(403, "guests read and bet; running is for who has the owner's address")
 
     def check_host(self) -> bool:
         """Whether the Host header is an address or name of this server (DNS rebinding)."""
@@ -153,6 +178,7 @@ class Guarded(JupyterHandler):
 class Login(Guarded, LoginFormHandler):
     """The form for the token."""
 
+    for_guests = True
     content_security_policy = PAGE_POLICY  # type: ignore[assignment]
 
     def _render(self, message: dict[str, str] | None = None) -> None:
@@ -163,6 +189,7 @@ class Login(Guarded, LoginFormHandler):
 class Page(Guarded, AuthenticatedFileHandler):
     """A file of the built book; pages are marked, so that their script knows of the server."""
 
+    for_guests = True
     content_security_policy = PAGE_POLICY  # type: ignore[assignment]
 
     @web.authenticated
@@ -177,6 +204,10 @@ class Page(Guarded, AuthenticatedFileHandler):
             self.redirect(quote(f"/{path}") + query)
             return
         self.xsrf_token  # noqa: B018  (sets the cookie that page scripts echo)
+        if is_guest(self.current_user):  # said to the scripts, which then offer what guests may do
+            self.set_cookie(GUEST_COOKIE, "1", samesite="Lax")
+        elif self.get_cookie(GUEST_COOKIE):
+            self.clear_cookie(GUEST_COOKIE)
         try:
             await web.StaticFileHandler.get(self, path, include_body)
         except (ValueError, OSError):  # no such path can exist
@@ -422,6 +453,8 @@ class Rooms(InRooms):
 class Room(InRooms):
     """One room: what everybody in it may know."""
 
+    for_guests = True
+
     @web.authenticated
     async def get(self, code: str) -> None:
         self.reply(self.desk.rooms.tell(self.room(code)))
@@ -429,6 +462,8 @@ class Room(InRooms):
 
 class RoomBets(InRooms):
     """The bets of one member."""
+
+    for_guests = True
 
     @web.authenticated
     async def post(self, code: str) -> None:
@@ -813,7 +848,7 @@ def serve(
     if not (root / "_build" / "html" / "index.html").is_file():
         raise FileNotFoundError("the book is not built yet: run `seedbook book`")
     port = _free(ip, port)
-    token = secrets.token_hex(24)
+    token, guest_token = secrets.token_hex(24), secrets.token_hex(8)
     modules = _view_modules(root) if warm else None
     private = Path(tempfile.mkdtemp(prefix=f"{live.FOLDER}{os.getpid()}-"))
     (private / "nothing").mkdir()
@@ -839,6 +874,7 @@ def serve(
     }
     config = Config(ServerApp=settings)
     config.IdentityProvider.token = token
+    config.TokenOnly.guest_token = guest_token
     config.IdentityProvider.cookie_options = {"samesite": "Lax"}
     config.IdentityProvider.login_handler_class = Login
     SeedbookApp.desk = Desk(
@@ -852,7 +888,7 @@ def serve(
         )
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, lambda *_: app.stop(from_signal=True))
-        _announce(ip, port, token)
+        _announce(ip, port, token, guest_token)
         app.start()
     finally:
         shutil.rmtree(private, ignore_errors=True)
@@ -869,7 +905,7 @@ def _view_modules(root: Path) -> list[str]:
     return sorted(found)
 
 
-def _announce(ip: str, port: int, token: str) -> None:
+def _announce(ip: str, port: int, token: str, guest_token: str) -> None:
     host = ip if _loopback(ip) else socket.gethostname() if ip in ("", "0.0.0.0", "::") else ip
     host = f"[{host}]" if ":" in host else host
     print(f"The book is open at\n\n    http://{host}:{port}/book/index.html?token={token}\n")
@@ -877,7 +913,9 @@ def _announce(ip: str, port: int, token: str) -> None:
         print(
             f"--ip {ip} lets other machines in. Whoever has this address, or reads the network's\n"
             "traffic (it is not encrypted), can run any code here as you. Leave the option out,\n"
-            "or reach this machine through an ssh tunnel, if that is not what you want.\n"
+            "or reach this machine through an ssh tunnel, if that is not what you want.\n\n"
+            "For a class, who may read and bet, and run nothing:\n\n"
+            f"    http://{host}:{port}/book/seminar/bets.html?token={guest_token}\n"
         )
     print("Ctrl-C ends it, with all its kernels and runs.", flush=True)
 
