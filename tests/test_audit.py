@@ -104,6 +104,17 @@ def test_positive_controls(book, command):
     assert "'c7'" in problems and "n_throws" in problems
 
 
+def test_settings_that_need_the_same_run_share_it(book, command):
+    path = book.root / "notebooks" / "catalog.yml"
+    control = "    power:\n      - {claims: [c1], set: {}, why: a die has a mean}\n"
+    path.write_text(path.read_text() + control)
+    assert command("--salmons", 0, "--seeds", 2, "--controls", 2) == 0
+    kinds = [(x["kind"], x["run"]) for x in lines(book)]
+    assert [k for k, _ in kinds] == ["fresh", "fresh", "power", "power"]
+    assert len({run for _, run in kinds}) == 2
+    assert not list((book.root / "runs" / "dice").glob("*-*"))  # the lines stand for them
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -724,7 +724,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         (entry, audit.missing(wanted, entry, arguments.profile, arguments.first))
         for entry in entries
     ]
-    failed, made = 0, []
+    failed = 0
     with Tally(sum(len(tasks) for _, tasks in todo)) as progress:
         for entry, tasks in todo:
             plans = [
@@ -739,7 +739,7 @@ def _audit(arguments: argparse.Namespace) -> int:
                 for setting, i in tasks
             ]
             results = executor.execute(plans, progress, warm=not arguments.no_warm, side=side)
-            lines = []
+            lines, made = [], {}  # by folder, since two settings may need one and the same run
             for (setting, _), plan, result in zip(tasks, plans, results, strict=True):
                 if isinstance(result, runner.RunError):
                     failed += 1
@@ -747,11 +747,11 @@ def _audit(arguments: argparse.Namespace) -> int:
                     continue
                 lines.append(audit.line(setting, result))
                 if plan.done is None:
-                    made.append(result)
+                    made[result.folder] = result
             if lines:
                 audit.keep(entry, lines)
-            while made:  # the lines stand for them
-                store.remove(made.pop())
+            for run in made.values():  # the lines stand for them
+                store.remove(run)
     _print_audit(entries)
     return 1 if failed else 0
 
