@@ -57,6 +57,16 @@ def test_list_show_check_why(ran, capsys):
     assert "experiment: cell throws changed" in call(capsys, "why", "dice")[1]
 
 
+def test_publishing_says_which_data_were_not_there(book, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("SEEDBOOK_MIRROR", str(tmp_path))
+    monkeypatch.setenv("SEEDBOOK_CACHE", str(tmp_path))
+    path = book.root / "notebooks" / "catalog.yml"
+    source = f'source: "github:some/one@{"0" * 40}", path: logs.csv, sha256: "{"0" * 64}"'
+    path.write_text(path.read_text() + f"    data: [{{name: logs, {source}}}]\n")
+    code, out, err = call(capsys, "publish", "dice")
+    assert code == 0 and "published" in out and "made without logs" in err
+
+
 def test_run_that_exists_and_compare(ran, capsys):
     code, out, _ = call(capsys, "run", "dice")
     assert code == 0 and "supported" in out

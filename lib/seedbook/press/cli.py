@@ -980,6 +980,9 @@ def _publish(arguments: argparse.Namespace) -> int:
         print(
             f"{plan.slug}: published {edition.run['run']} as {edition.folder.relative_to(book.root)}"
         )
+        if lacking := edition.run["missing"]:
+            said = f"it was made without {', '.join(lacking)}, which this machine does not have"
+            print(f"seedbook: {plan.slug}: {said}", file=sys.stderr)
     return 1 if bad else 0
 
 
