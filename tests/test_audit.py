@@ -225,6 +225,22 @@ def test_the_page_counts_what_the_audit_holds(book):
     assert all("\n\n" not in text for text in html.values())  # else Markdown would end the HTML
 
 
+def test_power_is_counted_over_the_claims_that_have_a_control(book):
+    path = book.root / "notebooks" / "catalog.yml"
+    path.write_text(path.read_text() + "    power: [{claims: [c1], set: {}, why: known}]\n")
+    verdicts = {"c1": "supported", "x1": "supported"}
+    kept = [audited("fresh", 0, verdicts)]
+    kept += [
+        audited("power", i, verdicts if i else {**verdicts, "c1": "inconclusive"}) for i in range(4)
+    ]
+    html, pictures = luck.fragments(
+        [(entry(book), edition(verdicts), verdicts, kept)], {"luck": "Luck"}
+    )
+    assert "3 of 4 were found" in html["luck-power"]
+    assert "1 of the 2 claims that were audited have a control, none of" in html["luck-power"]
+    assert "luck-power.svg" in pictures
+
+
 def test_without_audits_the_page_says_so(book):
     html, pictures = luck.fragments([], {"luck": "Luck"})
     assert pictures == {} and "No chapter has been audited yet" in html["luck-salmons"]

@@ -154,7 +154,9 @@ def fragments(
     out["luck-salmons"], pictures["luck-salmons"] = _salmons(salmons, names)
     out["luck-p"], pictures["luck-p"] = _p_values(salmons)
     out["luck-fresh"], pictures["luck-fresh"] = _fresh(fresh, parts)
-    out["luck-power"], pictures["luck-power"] = _power(power, names)
+    out["luck-power"], pictures["luck-power"] = _power(
+        power, names, rows.groupby(["slug", "claim"]).ngroups
+    )
     out["luck-paper"] = _paper(chapters)
     out["luck-all"] = _all_claims(chapters, salmons)
     return out, {f"{k}.svg": v for k, v in pictures.items() if v}
@@ -272,16 +274,17 @@ def _fresh(rows: pd.DataFrame, parts: dict[str, str]) -> tuple[str, str]:
 OF = {"paper": "claims of the papers", "own": "claims of the book's own"}
 
 
-def _power(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
+def _power(rows: pd.DataFrame, names: dict[str, str], claims: int) -> tuple[str, str]:
     if rows.empty:
         return "<p>No positive control has been run yet.</p>", ""
     hit = rows["verdict"] == "supported"
     table = rates(rows, ["slug", "claim"], hit)
     k, n, never = int(table["k"].sum()), int(table["n"].sum()), int((table["k"] == 0).sum())
     text = (
-        f"<p>Over all, {k} of {n} were found, {_percent(share(k, n))}; of "
-        f"{_count(len(table), 'claim')} with a control {never or 'none'} never. The chart pools a "
-        "chapter's claims.</p>"
+        f"<p>Over all, {k} of {n} were found, {_percent(share(k, n))}. {len(table)} of the "
+        f"{_count(claims, 'claim')} that were audited have a control, {never or 'none'} of which "
+        "was never found; for the others no setting is known in which they must hold. The chart "
+        "pools a chapter's claims.</p>"
     )
     each = render.table(
         ["Chapter", "Claim", "Found", "Share [95 %]"],
