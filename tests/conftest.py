@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from serving import CHROMIUM, FLAGS
 from tiny import Book
 
 settings.register_profile("seedbook", deadline=None)  # a busy machine is not a failure
@@ -48,3 +49,16 @@ def ran(ran_once, tmp_path, monkeypatch) -> Book:
     book.root = tmp_path / "book"
     monkeypatch.setenv("SEEDBOOK_ROOT", str(book.root))
     return book
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium; without one the test is skipped."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

@@ -13,9 +13,9 @@ import pytest
 import requests
 from seedbook.press import book as pages
 from seedbook.press import editions, rooms, runner
-from serving import Served
+from serving import CHROMIUM, Served
 from test_book import furnish
-from test_browser import CHROMIUM, FLAGS, Reader, sideways
+from test_browser import Reader, sideways
 from test_server import status, write_site
 from tiny import CATALOG, REPOSITORY, Book, dice
 
@@ -371,16 +371,6 @@ def running(site):
     server = Served(site, "--no-warm")
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

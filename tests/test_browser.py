@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from pathlib import Path
 
 import pytest
-from serving import Served, published, reader_book, until
+from serving import CHROMIUM, Served, published, reader_book, until
 from test_book import furnish
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"]
 PAGE = "book/chapters/dice.html"
 
 
@@ -36,16 +33,6 @@ def served(shelf):
     running = Served(shelf)
     yield running
     assert running.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Reader:

@@ -10,7 +10,7 @@ import pytest
 from seedbook.press import book as pages
 from seedbook.press import catalog, render, slides
 from test_book import furnish
-from test_browser import CHROMIUM, FLAGS, Reader
+from test_browser import Reader
 from tiny import REPOSITORY, Book
 
 IDEA = """## The idea
@@ -250,18 +250,6 @@ FAULTS = r"""() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 def opened(reader, path: Path, query: str = ""):
     page = reader.open(path.as_uri() + query)
     page.wait_for_function("window.Reveal && Reveal.isReady()")
@@ -332,8 +320,7 @@ def decks(tmp_path_factory) -> list[Path]:
 
         outdir = site
 
-    sphinxext._copy_mathjax(App, None)
-    sphinxext._copy_reveal(App, None)
+    sphinxext._copy_assets(App, None)
     for entry in pages.entries(catalog.load(REPOSITORY)):
         if not entry.done:
             continue

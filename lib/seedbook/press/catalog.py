@@ -295,6 +295,12 @@ def _whole(raw: Any, where: str) -> int:
     return raw
 
 
+def _real(raw: Any, where: str) -> float:
+    if type(raw) not in (int, float) or not math.isfinite(raw):
+        raise CatalogError(f"{where}: expected a number, got {raw!r}")
+    return raw
+
+
 def _number(raw: Any, where: str) -> float:
     if type(raw) not in (int, float) or not 0 <= raw < math.inf:
         raise CatalogError(f"{where}: expected a number from 0, got {raw!r}")
@@ -371,8 +377,7 @@ def _paper_values(raw: Any, where: str) -> dict[str, dict[str, Any]]:
     for claim, said in raw.items():
         here = f"{where}, {claim}"
         _keys(said, ("value", "why"), where=here)
-        if isinstance(said["value"], bool) or not isinstance(said["value"], int | float):
-            raise CatalogError(f"{here}, value: expected a number, got {said['value']!r}")
+        _real(said["value"], f"{here}, value")
         _text(said["why"], f"{here}, why")
     return raw
 

@@ -171,7 +171,7 @@ def _salmons(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
     hit = rows["verdict"] == "supported"
     runs = hit.groupby([rows["slug"], rows["replicate"], rows["profile"]]).any()
     over_claims, over_runs = share(int(hit.sum()), len(hit)), share(int(runs.sum()), len(runs))
-    table = rates(rows, "slug", hit)
+    table = rates(rows.assign(g=rows["slug"].map(names)), "g", hit)
     bad = fooled(rows)
     worst = bad[bad["k"] > 0].sort_values(["share", "n"], ascending=False)
     text = (
@@ -199,7 +199,6 @@ def _salmons(rows: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]:
             ],
             numeric=(2, 3),
         )
-    table.index = [names[s] for s in table.index]
     return _picture("luck-salmons", SALMON_ALT, text), _dots(
         [table], "share of a chapter's salmon judgements that say supported", LEVEL
     )
@@ -291,8 +290,7 @@ def _power(rows: pd.DataFrame, names: dict[str, str], claims: int) -> tuple[str,
         [_row(r, names) for r in table.reset_index().itertuples()],
         numeric=(2, 3),
     )
-    chart = rates(rows, "slug", hit)
-    chart.index = [names[s] for s in chart.index]
+    chart = rates(rows.assign(g=rows["slug"].map(names)), "g", hit)
     drawn = _dots([chart], "share of controls in which the effect was found", None)
     each = f'<details class="sb-more"><summary>Claim by claim</summary>{each}</details>'
     return _picture("luck-power", POWER_ALT, text) + each, drawn
@@ -312,7 +310,7 @@ def _paper(chapters: Sequence[tuple[Chapter, Edition, dict[str, str], Any]]) -> 
                 [
                     _link(chapter.slug, chapter.short),
                     escape(claim["id"]),
-                    f"{theirs:g}".replace("-", "\u2212"),
+                    render.minus(f"{theirs:g}"),
                     render.measure_text(ours),
                     "yes" if covered else "no",
                     render.mark(verdicts[claim["id"]]),

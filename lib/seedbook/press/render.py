@@ -49,7 +49,7 @@ def measure_text(measure: Record | None) -> str:
     """
     if measure is None or measure["estimate"] is None:
         return NOTHING
-    return _minus(_POWER.sub(_power, claims.interval(cast(claims.Measure, measure))))
+    return minus(_POWER.sub(_power, claims.interval(cast(claims.Measure, measure))))
 
 
 _POWER = re.compile(r"(?<=\d)e([+-]?\d+)")
@@ -154,7 +154,7 @@ def glance(
     rows = [("Question", escape(chapter.question))]
     answers = "".join(
         f"<li>{mark(verdicts[c['id']], word=False)}"
-        f'<span class="sb-hidden">{verdicts[c["id"]]}: </span>{escape(_minus(c["sentence"]))}</li>'
+        f'<span class="sb-hidden">{verdicts[c["id"]]}: </span>{escape(minus(c["sentence"]))}</li>'
         for c in record["claims"]
         if not c["id"].startswith("x")
     )
@@ -194,10 +194,10 @@ def parameter_table(parameters: Sequence[Parameter], used: Record) -> str:
         value = "derived" if p.default is None else f"<code>{escape(repr(p.default))}</code>"
         if p.default is not None and used.get(p.name, p.default) != p.default:
             value += f" here <code>{escape(repr(used[p.name]))}</code>"
-        allowed = _minus(p.range) or ", ".join(map(str, p.choices))
+        allowed = minus(p.range) or ", ".join(map(str, p.choices))
         rows.append(
             f"<tr><td><code>{escape(p.name)}</code></td><td>{value}</td><td>{escape(allowed)}</td>"
-            f"<td>{escape(_minus(p.help))}</td></tr>"
+            f"<td>{escape(minus(p.help))}</td></tr>"
         )
     head = "".join(
         f'<th scope="col">{h}</th>' for h in ("Parameter", "Default", "Allowed", "What it does")
@@ -226,11 +226,11 @@ def verdict_table(
     for c in record["claims"]:
         verdict = record["verdicts"][c["id"]]
         because = "" if verdict["verdict"] == "supported" else verdict["because"]
-        why = f'<span class="sb-why">{escape(_minus(because))}</span>' if because else ""
+        why = f'<span class="sb-why">{escape(minus(because))}</span>' if because else ""
         cells = [
             f'<td><b class="sb-id">{escape(c["id"])}</b></td>',
-            f"<td>{escape(_minus(c['sentence']))}{why}</td>",
-            f'<td data-l="Paper">{escape(_minus(c["paper"]))}</td>',
+            f"<td>{escape(minus(c['sentence']))}{why}</td>",
+            f'<td data-l="Paper">{escape(minus(c["paper"]))}</td>',
             _measured("Ours", record["measures"].get(c["measure"])),
             _measured("Null", record["measures"].get(c["null"])),
         ]
@@ -470,7 +470,7 @@ def forest(
         parts.append(
             f'<path class="paper" d="M{x(paper_at):.1f} 7.5l4.5 4.5l-4.5 4.5l-4.5 -4.5z"/>'
         )
-    label = _minus(f"ours {measure_text(ours)}; rule: {bound}")
+    label = minus(f"ours {measure_text(ours)}; rule: {bound}")
     svg = (
         f'<svg class="sb-forest {verdict.replace(" ", "-")}" viewBox="8 0 160 24" role="img"'
         f' aria-label="{escape(label)}">{"".join(parts)}</svg>'
@@ -542,7 +542,7 @@ def ledger_row(
         why.append(f"Null: {claim['null']}.")
     if claim["test"]:
         why.append(f"Test: {claim['test']}.")
-    text = escape(_minus(" ".join(x[0].upper() + x[1:] for x in why).replace("..", ".")))
+    text = escape(minus(" ".join(x[0].upper() + x[1:] for x in why).replace("..", ".")))
     text += f" Run {escape(code)}; again: <code>{escape(command)}</code>."
     p = judged["p_adjusted"]
     data = {
@@ -560,10 +560,10 @@ def ledger_row(
         f'<span class="sb-where">{escape(chapter.authors_short)} · '
         f'<a href="{href}">{escape(chapter.short)}</a> '
         f'<a href="#{chapter.slug}-{escape(claim["id"])}">{escape(claim["id"])}</a>{note}</span>'
-        f"{escape(_minus(claim['sentence']))}"
+        f"{escape(minus(claim['sentence']))}"
         f"<details><summary>Why this verdict</summary>{text}</details></td>"
         f'<td class="sb-f">{svg}</td>'
-        f'<td class="sb-paper" data-l="Paper">{escape(_minus(claim["paper"]))}</td>'
+        f'<td class="sb-paper" data-l="Paper">{escape(minus(claim["paper"]))}</td>'
         f"{_measured('Ours', record['measures'].get(claim['measure']))}"
         f"{_measured('Null', record['measures'].get(claim['null']))}"
         f'<td class="sb-num" data-l="p">{p_value(p)}</td>'
@@ -615,14 +615,14 @@ def claims_to_bet_on(record: Record, verdicts: dict[str, str]) -> list[Record]:
     return [
         {
             "id": c["id"],
-            "sentence": _minus(c["sentence"]),
-            "paper": _minus(c["paper"]),
+            "sentence": minus(c["sentence"]),
+            "paper": minus(c["paper"]),
             "where": c["where"],
-            "rule": _minus(claims.say(c["rule"])),
-            "against": _minus(claims.say(c["contradicted_by"])),
-            "why": _minus(c["why"]),
+            "rule": minus(claims.say(c["rule"])),
+            "against": minus(claims.say(c["contradicted_by"])),
+            "why": minus(c["why"]),
             "verdict": verdicts[c["id"]],
-            "because": _minus(record["verdicts"][c["id"]]["because"]),
+            "because": minus(record["verdicts"][c["id"]]["because"]),
             "ours": measure_text(record["measures"].get(c["measure"])),
         }
         for c in record["claims"]
@@ -683,10 +683,10 @@ def _measured(label: str, measure: Record | None) -> str:
     return f'<td class="sb-num" data-l="{label}">{inner}</td>'
 
 
-def _minus(text: str) -> str:
+def minus(text: str) -> str:
     """True minus signs before numbers, and in differences that then do not break.
 
-    >>> _minus("below -0.5, at n - 1, a half-open range, the slope - as drawn")
+    >>> minus("below -0.5, at n - 1, a half-open range, the slope - as drawn")
     'below −0.5, at n\xa0−\xa01, a half-open range, the slope - as drawn'
     """
     text = re.sub(r"(?<=\w) - (?=\w\b)", "\u00a0−\u00a0", text)

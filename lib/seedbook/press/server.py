@@ -121,13 +121,17 @@ class TokenOnly(IdentityProvider):
         return self._user_of(handler.get_argument("password", ""), handler)
 
     async def get_user_token(self, handler: web.RequestHandler) -> User | None:
-        user = self._user_of(self.get_token(handler) or "", handler)
+        user = self._user_of(self.get_token(handler), handler)
+        if user is None:
+            return None
         before = self.get_user_cookie(handler)
         assert before is None or isinstance(before, User)
         # a cookie stays whose it is, except that a guest may become an owner
-        return before if user and before and (is_guest(user) or not is_guest(before)) else user
+        return before if before and (is_guest(user) or not is_guest(before)) else user
 
-    def _user_of(self, token: str, handler: web.RequestHandler) -> User | None:
+    def _user_of(self, token: str | None, handler: web.RequestHandler) -> User | None:
+        if not token:
+            return None
         if hmac.compare_digest(token.encode(), str(self.token).encode()):
             return self.generate_anonymous_user(handler)
         if hmac.compare_digest(token.encode(), self.guest_token.encode()):

@@ -343,7 +343,7 @@ def _idea(text: str) -> list[str]:
             start += 1  # a slide that leaves something out begins with a paragraph
         shown.append(units[start : start + fit(units[start:])])
     return [
-        slide(f"idea{i}" if i else "idea", "The idea" + ", continued" * bool(i), prose(part))
+        slide(f"idea{i or ''}", "The idea" + ", continued" * bool(i), prose(part))
         for i, part in enumerate(shown)
         if part
     ]
@@ -354,8 +354,7 @@ def _claims(entry: Entry) -> list[str]:
     chapter, record = entry.chapter, entry.editions[0].claims
     rows, lines = [], []
     for c in record["claims"]:
-        paper = render._minus(c["paper"]) if c["paper"] != "-" else render.NOTHING
-        sentence = render._minus(c["sentence"])
+        paper, sentence = _paper(c), render.minus(c["sentence"])
         rows.append([f"<b>{escape(c['id'])}</b>", escape(sentence), escape(paper)])
         lines.append(max(_wrapped(sentence, CLAIM), _wrapped(paper, PAPER)))
     bets = ""
@@ -367,7 +366,7 @@ def _claims(entry: Entry) -> list[str]:
     parts = _spread(rows, lines, ROWS - 1.5)
     return [
         slide(
-            f"claims{i}" if i else "claims",
+            f"claims{i or ''}",
             "What is claimed" + _of(i, len(parts)),
             _table(heads, part, "claims") + bets * (i == len(parts) - 1),
             [note],
@@ -417,7 +416,7 @@ def _parameters(declared: Sequence[Parameter], used: Record) -> str:
     rows: dict[int, list[str]] = {}
     room = ROWS
     for p in turns:
-        allowed = render._minus(p.range) or ", ".join(map(str, p.choices))
+        allowed = render.minus(p.range) or ", ".join(map(str, p.choices))
         value = repr(used.get(p.name, p.default))
         tall = max(_wrapped(p.help, HELP), _wrapped(value, VALUE), _wrapped(allowed, VALUE))
         if tall > 3:  # a long text or list is for the page
@@ -430,7 +429,7 @@ def _parameters(declared: Sequence[Parameter], used: Record) -> str:
             f"<code>{escape(p.name)}</code>",
             f"<code>{escape(value)}</code>",
             f"<span{whole}>{escape(allowed)}</span>",
-            escape(render._minus(p.help)),
+            escape(render.minus(p.help)),
         ]
     heads = ["Parameter", "Here", "Allowed", "What it does"]
     body = _table(heads, [rows[i] for i in sorted(rows)], "params")
@@ -479,34 +478,25 @@ def picture(outputs: Sequence[Record]) -> tuple[str, bytes] | None:
 
 def _verdicts(entry: Entry) -> list[str]:
     record = entry.editions[0].claims
-    rows, lines, reasons = [], [], []
+    rows, lines, reasons = [], [], {}
     for c in record["claims"]:
-        verdict, sentence = entry.verdicts[c["id"]], render._minus(c["sentence"])
-        paper = render._minus(c["paper"]) if c["paper"] != "-" else render.NOTHING
+        name, verdict = f"<b>{escape(c['id'])}</b>", entry.verdicts[c["id"]]
+        paper, sentence = _paper(c), render.minus(c["sentence"])
         estimate, bounds = render.interval(record["measures"].get(c["measure"]))
         ours = f'{estimate} <span class="int">{bounds}</span>' if bounds else estimate
-        rows.append(
-            [
-                f"<b>{escape(c['id'])}</b>",
-                escape(sentence),
-                render.mark(verdict),
-                ours,
-                escape(paper),
-            ]
-        )
+        rows.append([name, escape(sentence), render.mark(verdict), ours, escape(paper)])
         lines.append(max(_wrapped(sentence, OWN), _wrapped(paper, PAPER - 9), 1 + bool(bounds)))
         if verdict != "supported":
-            because = render._minus(record["verdicts"][c["id"]]["because"])
-            reasons.append((c["id"], f"{escape(c['id'])}, {verdict}: {escape(because)}."))
+            because = render.minus(record["verdicts"][c["id"]]["because"])
+            reasons[name] = f"{escape(c['id'])}, {verdict}: {escape(because)}."
     heads = ["", "Claim", "Verdict", "Ours [95 %]", "Paper"]
     parts = _spread(rows, lines, SMALL_ROWS)
     out = []
     for i, part in enumerate(parts):
-        names = {row[0] for row in part}
-        notes = [text for name, text in reasons if f"<b>{escape(name)}</b>" in names]
+        notes = [reasons[row[0]] for row in part if row[0] in reasons]
         title = "Verdicts" + _of(i, len(parts))
         body = _table(heads, part, "verdicts")
-        out.append(slide(f"verdicts{i}" if i else "verdicts", title, body, notes))
+        out.append(slide(f"verdicts{i or ''}", title, body, notes))
     return out
 
 
@@ -596,6 +586,10 @@ def _run(entry: Entry, costs: Sequence[str]) -> str:
 
 def _of(i: int, n: int) -> str:
     return f", {i + 1} of {n}" if n > 1 else ""
+
+
+def _paper(claim: Record) -> str:
+    return render.NOTHING if claim["paper"] == "-" else render.minus(claim["paper"])
 
 
 def _wrapped(text: str, width: int) -> int:

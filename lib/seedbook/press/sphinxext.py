@@ -22,6 +22,15 @@ from sphinx.environment import BuildEnvironment
 MATHJAX = "tex-mml-chtml.js"
 MATHJAX_FOLDERS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
+ASSETS = {  # name below _static: package, place in it, files, folders
+    "mathjax": (
+        "sphinx-mathjax-offline",
+        "sphinx-mathjax-offline/static/mathjax",
+        (MATHJAX,),
+        MATHJAX_FOLDERS,
+    ),
+    "reveal": ("sphinx-revealjs", "sphinx_revealjs/_static/revealjs", REVEAL, ()),
+}
 CHAPTERS = "book/chapters/"
 BINDER = "https://mybinder.org/v2/gh"
 COLAB = "https://colab.research.google.com/github"
@@ -34,8 +43,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-updated", _number_figures_by_page)
     app.connect("html-page-context", _links, priority=600)  # after the theme's own buttons
     app.connect("html-page-context", _short_neighbours)
-    app.connect("build-finished", _copy_mathjax)
-    app.connect("build-finished", _copy_reveal)
+    app.connect("build-finished", _copy_assets)
     app.connect("build-finished", _copy_for_colab)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -50,27 +58,17 @@ def _configure(app: Sphinx, config: Config) -> None:
         app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
 
 
-def _copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+def _copy_assets(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
-    package = distribution("sphinx-mathjax-offline")
-    source = Path(str(package.locate_file("sphinx-mathjax-offline/static/mathjax")))
-    target = Path(app.outdir) / "_static" / "mathjax"
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source / MATHJAX, target)
-    for folder in MATHJAX_FOLDERS:
-        shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
-
-
-def _copy_reveal(app: Sphinx, exception: Exception | None) -> None:
-    if exception is not None or app.builder.format != "html":
-        return
-    package = distribution("sphinx-revealjs")
-    source = Path(str(package.locate_file("sphinx_revealjs/_static/revealjs")))
-    target = Path(app.outdir) / "_static" / "reveal"
-    target.mkdir(parents=True, exist_ok=True)
-    for name in REVEAL:
-        shutil.copy2(source / name, target)
+    for name, (package, place, files, folders) in ASSETS.items():
+        source = Path(str(distribution(package).locate_file(place)))
+        target = Path(app.outdir) / "_static" / name
+        target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copy2(source / file, target)
+        for folder in folders:
+            shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
 
 
 def _number_figures_by_page(app: Sphinx, env: BuildEnvironment) -> None:
