@@ -150,17 +150,30 @@ def test_other_profile_stands_beside(ran):
     editions.publish(store.runs(ran.root, "dice")[0], ran.root)
     quick, full = (editions.folder(ran.root, "dice", p) for p in ("quick", "full"))
     shutil.copytree(quick, full)
-    for name, old, new in (
-        ("run.json", '"profile": "quick"', '"profile": "full"'),
-        ("claims.json", '"verdict": "supported"', '"verdict": "inconclusive"'),
-    ):
+    for name, old, new in (("run.json", '"profile": "quick"', '"profile": "full"'),):
         text = (full / name).read_text()
         assert old in text
         (full / name).write_text(text.replace(old, new))
-    (table,) = cells(page_of(ran))["verdicts"]["outputs"]
-    html = table["data"]["text/html"]
-    assert "full: " in html  # stale, for its parameters are not those of the profile
+    path, mean = full / "claims.json", store.read_json(quick / "claims.json")["measures"]["mean"]
+    record = store.read_json(path)
+    record["measures"]["mean"]["estimate"] = 3.875
+    store.write_json(path, record)
+
+    def table():
+        (shown,) = cells(page_of(ran))["verdicts"]["outputs"]
+        return shown["data"]["text/html"]
+
+    html = table()  # full is stale, for its parameters are not those of the profile
+    ours = html[html.index('data-l="Ours"') :]
+    assert ours.index(render.interval(mean)[0]) < ours.index('sb-other">full: 3.88')
+    assert "full: the same" in html and "full: not met" not in html
+    record["verdicts"]["c1"] = {**record["verdicts"]["c1"], "verdict": "inconclusive"} | {
+        "because": "not met: mean above 3"
+    }
+    store.write_json(path, record)
+    html = table()
     assert html.index("sb-v--supported") < html.index("sb-v--inconclusive")
+    assert "full: not met: mean above 3" in html
 
 
 def test_unknown_measure_is_named(ran):

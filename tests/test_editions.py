@@ -1,6 +1,7 @@
 """Editions: only what may be published is, and what is stale is seen."""
 
 import json
+import shutil
 
 import pytest
 from seedbook.press import catalog, editions, keys, runner, store
@@ -95,6 +96,35 @@ def test_full_edition_of_another_machine_is_checked_with_its_own_device(ran):
     )
     assert now.experiment != plan.keys.experiment
     assert now.parts["experiment"]["device"] == "cuda"
+
+
+def test_a_run_made_elsewhere_is_published_here(ran, monkeypatch):
+    """GPU runs are carried to a machine without one; a run asked of a processor will do as well."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    listed = ran.root / "notebooks" / "catalog.yml"
+    listed.write_text(listed.read_text().replace("device: cpu", "device: cuda"))
+    ran.edit("throws", "seeds.rng(seed", "device and seeds.rng(seed")  # so that it has a device
+    with pytest.raises(ValueError, match="no CUDA device here; use auto or cpu"):
+        editions.plan("dice", ran.root, "full")
+    runner.run("dice", root=ran.root, profile="full", given={"device": "cpu"})
+    plan = editions.plan("dice", ran.root, "full")
+    assert plan.how == "kept" and plan.values["device"] == "cpu"
+    assert editions.publish(plan.done, ran.root).current
+
+    there = runner.prepare(
+        "dice", root=ran.root, profile="full", given={"device": "cuda"}, elsewhere=True
+    )
+    assert there.keys.run != plan.keys.run
+    folder = plan.done.folder.with_name(there.keys.run)
+    shutil.copytree(plan.done.folder, folder)
+    record = store.read_json(folder / "run.json")
+    record |= {"run": there.keys.run, "parts": there.keys.parts}
+    record["device"] |= {"kind": "cuda", "gpu": "H200"}
+    store.write_json(folder / "run.json", record)
+    plan = editions.plan("dice", ran.root, "full")
+    assert plan.how == "kept" and plan.done.folder == folder
+    edition = editions.publish(plan.done, ran.root)
+    assert edition.current and edition.run["device"]["gpu"] == "H200"
 
 
 def test_skips_that_could_be_had_are_refused(ran, monkeypatch):

@@ -167,7 +167,7 @@ def line(setting: Setting, run: store.Run) -> Line:
         "replicate": record["replicate"],
         "seed": record["parameters"]["seed"],
         "run": record["run"],
-        "machine": record["device"]["name"],
+        "machine": store.device(record),
         "wall_s": record["wall_s"],
         "claims": judged,
     }

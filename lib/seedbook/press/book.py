@@ -31,6 +31,7 @@ from seedbook.press.catalog import Catalog, Chapter
 from seedbook.press.chapter import PLACEHOLDER, Cell, Source, read_file
 from seedbook.press.editions import Edition
 from seedbook.press.root import root as find_root
+from seedbook.press.store import device
 
 PAGES = Path("book", "chapters")
 ACROSS = (
@@ -340,7 +341,7 @@ def _outputs(
             continue
         data = output["data"]
         if claims.MIME in data and cell.stage == "view":
-            more = {e.profile: shown_verdicts(e, entry.audit) for e in others}
+            more = {e.profile: (e.claims, shown_verdicts(e, entry.audit)) for e in others}
             data = {"text/html": render.verdict_table(record, entry.verdicts, more)}
         kept = {k: v for k, v in data.items() if k in KEPT_MIMES}
         if "image/svg+xml" in kept or "image/png" in kept:
@@ -369,7 +370,7 @@ def _spent(entry: Entry) -> list[str]:
 def _on(edition: Edition) -> str:
     if edition.run["device"]["kind"] == "cpu":
         return render.count(edition.run["threads"], "processor core")
-    return render.device(edition.run)
+    return device(edition.run)
 
 
 def _parameters(source: Source, edition: Edition) -> str:
@@ -611,7 +612,7 @@ def _colophon(done: Sequence[Entry]) -> str:
                 [
                     link,
                     escape(e.profile),
-                    escape(render.device(e.run)),
+                    escape(device(e.run)),
                     str(e.run["threads"]),
                     render.duration(e.run["wall_s"]),
                     f"{memory / 1000:.1f} GB" if memory else render.NOTHING,

@@ -848,6 +848,8 @@ def _find_run(text: str):
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    from .store import device
+
     a = _find_run(arguments.a)
     b = _find_run(arguments.b or f"edition:{a.record['slug']}")
     if a.record["slug"] != b.record["slug"]:
@@ -858,7 +860,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         r = run.record
         console.print(
             f"{label}: {r['slug']} {r['run']}, {r['profile']}, seed {r['parameters']['seed']}, "
-            f"{r['wall_s']:.0f} s on {r['device']['name']}",
+            f"{r['wall_s']:.0f} s on {device(r)}",
             markup=False,
         )
     pa, pb = a.record["parameters"], b.record["parameters"]
@@ -966,9 +968,7 @@ def _publish(arguments: argparse.Namespace) -> int:
     from . import catalog, editions, runner
 
     book = catalog.load()
-    plans = [
-        runner.prepare(slug, root=book.root, profile=arguments.profile) for slug in arguments.slug
-    ]
+    plans = [editions.plan(slug, book.root, arguments.profile) for slug in arguments.slug]
     results = _execute(plans, True)
     bad = 0
     for plan, result in zip(plans, results, strict=True):

@@ -125,6 +125,23 @@ def shown(entry: catalog.Chapter, root: Path | None = None) -> list[Edition]:
     return sorted(found, key=lambda e: (not e.current, PROFILES.index(e.profile)))
 
 
+def plan(slug: str, root: Path, profile: str) -> runner.Plan:
+    """What is to be done for the run that `publish` takes: mostly nothing.
+
+    For a profile that wants a GPU that is a run made on one, on whatever machine, else one made on
+    a processor because it was asked for; only where there is neither is one to be made here.
+    """
+    entry = catalog.load(root).chapter(slug)
+    if runner.overrides(entry, profile).get("device") == "cuda":
+        for kind in ("cuda", "cpu"):
+            found = runner.prepare(
+                slug, root=root, profile=profile, given={"device": kind}, elsewhere=True
+            )
+            if found.how != "run":
+                return found
+    return runner.prepare(slug, root=root, profile=profile)
+
+
 def publish(run: store.Run, root: Path) -> Edition:
     """Make a run the edition of its chapter and profile.
 

@@ -7,6 +7,7 @@ sentence, and no kernel outlives it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -23,8 +24,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import chapter, keys, store
-from .runner import RUN_LIMIT_S, Event, Plan, RunError
+from . import chapter, gpu, keys, store
+from .runner import Event, Plan, RunError
 
 PACKAGES = (
     "numpy",
@@ -66,7 +67,7 @@ def work(plan: Plan, events: Any, control: Any) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, RUN_LIMIT_S)
+    signal.setitimer(signal.ITIMER_REAL, plan.run_limit_s)
 
     def watch() -> None:  # the parent's death or its wish ends the run
         try:
@@ -216,7 +217,7 @@ def _sentence(plan: Plan, error: BaseException, state: _State | None) -> str:
         return f"{label}: stopped{where}; nothing was kept, earlier runs are untouched"
     if isinstance(error, _TooLong):
         return (
-            f"{label}: ran longer than {RUN_LIMIT_S} s{where} and was stopped; use a smaller "
+            f"{label}: ran longer than {plan.run_limit_s:.0f} s{where} and was stopped; use a smaller "
             "profile or smaller parameters"
         )
     if kind == "DeadKernelError":
@@ -295,7 +296,9 @@ def _build(state: _State) -> None:
             "seed": plan.values["seed"],
         }
     )
-    outputs = _papermill(state, code, _kernel_env(plan, part, "view" if redraw else "all"))
+    watch = gpu.Watch()
+    with watch if plan.gpu and not redraw else contextlib.nullcontext():
+        outputs = _papermill(state, code, _kernel_env(plan, part, "view" if redraw else "all"))
     if redraw:
         assert plan.frames_from is not None
         old = store.read_json(plan.frames_from / "notebook.ipynb")
@@ -330,7 +333,7 @@ def _build(state: _State) -> None:
         "parameters": plan.values,
         "seed_asked": plan.seed_asked,
         "missing": plan.keys.lacking,
-        "device": previous["device"] if redraw else _device(plan),
+        "device": previous["device"] if redraw else _device(plan, watch),
         "threads": plan.threads,
         "started": started.isoformat(timespec="seconds"),
         "wall_s": round(time.monotonic() - state.begun, 1),
@@ -570,7 +573,7 @@ def _claims(notebook: dict[str, Any], plan: Plan) -> dict[str, Any]:
     return record
 
 
-def _device(plan: Plan) -> dict[str, Any]:
+def _device(plan: Plan, watch: gpu.Watch) -> dict[str, Any]:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         cpu = re.search(r"model name\s*:\s*(.+)", text)
@@ -580,14 +583,8 @@ def _device(plan: Plan) -> dict[str, Any]:
 
         name = platform.processor()
     out = {"kind": "cpu", "name": name, "cores": os.cpu_count()}
-    kind = plan.keys.parts["experiment"].get("device", "cpu")
-    if kind == "cuda":
-        ask = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        try:
-            gpu = subprocess.run(ask, capture_output=True, text=True, timeout=20).stdout.strip()
-        except (OSError, subprocess.TimeoutExpired):
-            gpu = ""
-        out |= {"kind": "cuda", "gpu": gpu.splitlines()[0] if gpu else "unknown"}
+    if plan.keys.parts["experiment"].get("device", "cpu") == "cuda":
+        out |= {"kind": "cuda", "gpu": "a GPU of unknown name"} | watch.record()
     return out
 
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 from seedbook import claims
 from seedbook.press.catalog import Chapter, Part
 from seedbook.press.parameters import Parameter
+from seedbook.press.store import device
 
 Record = dict[str, Any]
 _Place = Callable[[float, float], tuple[float, float]]
@@ -209,7 +210,7 @@ def parameter_table(parameters: Sequence[Parameter], used: Record) -> str:
 
 
 def verdict_table(
-    record: Record, verdicts: dict[str, str], others: dict[str, dict[str, str]]
+    record: Record, verdicts: dict[str, str], others: dict[str, tuple[Record, dict[str, str]]]
 ) -> str:
     """The chapter's ledger.
 
@@ -218,28 +219,36 @@ def verdict_table(
     verdicts : dict
         Claim id to the word shown.
     others : dict
-        Profile name to the same, for the chapter's other editions.
+        Profile name to record and words of the chapter's other editions: their numbers stand below
+        those of this one, and where a verdict differs, so does what they lacked for it.
     """
     with_p = any(v["p_adjusted"] is not None for v in record["verdicts"].values())
     heads = ["", "Claim", "Paper", "Ours [95 %]", "Null", *["p"] * with_p, "Verdict"]
     rows = []
     for c in record["claims"]:
-        verdict = record["verdicts"][c["id"]]
-        because = "" if verdict["verdict"] == "supported" else verdict["because"]
-        why = f'<span class="sb-why">{escape(minus(because))}</span>' if because else ""
+        verdict, word = record["verdicts"][c["id"]], verdicts[c["id"]]
+        sentence = escape(minus(c["sentence"])) + _why(verdict)
+        ours = _measured(record["measures"].get(c["measure"]))
+        words = mark(word)
+        for name, (other, said) in others.items():
+            if c["id"] not in said:
+                continue
+            measure = other["measures"].get(c["measure"])
+            same = said[c["id"]] == word
+            if measure:
+                ours += _below(name, _measured(measure))
+            words += _below(name, "the same" if same else mark(said[c["id"]]))
+            if not same:
+                sentence += _why(other["verdicts"][c["id"]], f"{name}: ")
         cells = [
             f'<td><b class="sb-id">{escape(c["id"])}</b></td>',
-            f"<td>{escape(minus(c['sentence']))}{why}</td>",
+            f"<td>{sentence}</td>",
             f'<td data-l="Paper">{escape(minus(c["paper"]))}</td>',
-            _measured("Ours", record["measures"].get(c["measure"])),
-            _measured("Null", record["measures"].get(c["null"])),
+            _numeric("Ours", ours),
+            _numeric("Null", _measured(record["measures"].get(c["null"]))),
         ]
         if with_p:
-            cells.append(f'<td class="sb-num" data-l="p">{p_value(verdict["p_adjusted"])}</td>')
-        words = mark(verdicts[c["id"]])
-        for name, other in others.items():
-            if c["id"] in other:
-                words += f'<span class="sb-other">{escape(name)}: {mark(other[c["id"]])}</span>'
+            cells.append(_numeric("p", p_value(verdict["p_adjusted"])))
         cells.append(f"<td>{words}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     numeric = {"Ours [95 %]", "Null", "p"}
@@ -252,21 +261,25 @@ def verdict_table(
     )
 
 
+def _why(verdict: Record, before: str = "") -> str:
+    because = "" if verdict["verdict"] == "supported" else verdict["because"]
+    return f'<span class="sb-why">{escape(before + minus(because))}</span>' if because else ""
+
+
+def _below(name: str, html: str) -> str:
+    return f'<span class="sb-other">{escape(name)}: {html}</span>'
+
+
 def provenance(run: Record, note: str) -> str:
     """Where the numbers of a page come from."""
     versions = run["versions"]
     names = [n for n in ("seedbook", "python", "numpy", "scipy", "torch") if n in versions]
     seed = f"{run['parameters']['seed']:,}".replace(",", "\u2009")
-    memory = run.get("peak_memory_mb")
-    threads = count(run["threads"], "thread")
     facts = [
         ("Edition", f"{run['profile']}, {note}" if note else run["profile"]),
         ("Run", run["run"]),
         ("Seed", f"{seed}, {'asked for' if run['seed_asked'] is not None else 'derived'}"),
-        (
-            "Machine",
-            ", ".join([device(run), threads, *([f"{memory / 1000:.1f} GB"] if memory else [])]),
-        ),
+        ("Machine", _machine(run)),
         ("Time", f"{duration(run['wall_s'])}, {day(run['started'])}"),
         ("Versions", ", ".join(f"{n} {versions[n]}" for n in names)),
         ("Commit", (run["commit"] or "unknown")[:12] + (" and changes" if run["dirty"] else "")),
@@ -276,9 +289,14 @@ def provenance(run: Record, note: str) -> str:
     return f'<footer class="sb-prov sb-ui" aria-label="Provenance"><dl>{body}</dl></footer>'
 
 
-def device(run: Record) -> str:
-    """The device of a run."""
-    return run["device"].get("name") or run["device"]["kind"]
+def _machine(run: Record) -> str:
+    """Device, threads and memory."""
+    found, memory = run["device"], run.get("peak_memory_mb")
+    facts = [device(run)]
+    if "gpu_busy" in found:
+        facts += [f"{found['gpu_busy']} % busy", f"{found['gpu_memory_mb'] / 1000:.1f} GB on it"]
+    facts.append(count(run["threads"], "thread"))
+    return ", ".join([*facts, *([f"{memory / 1000:.1f} GB"] if memory else [])])
 
 
 # --- cards -----------------------------------------------------------------------------------
@@ -564,8 +582,8 @@ def ledger_row(
         f"<details><summary>Why this verdict</summary>{text}</details></td>"
         f'<td class="sb-f">{svg}</td>'
         f'<td class="sb-paper" data-l="Paper">{escape(minus(claim["paper"]))}</td>'
-        f"{_measured('Ours', record['measures'].get(claim['measure']))}"
-        f"{_measured('Null', record['measures'].get(claim['null']))}"
+        f"{_numeric('Ours', _measured(record['measures'].get(claim['measure'])))}"
+        f"{_numeric('Null', _measured(record['measures'].get(claim['null'])))}"
         f'<td class="sb-num" data-l="p">{p_value(p)}</td>'
         f'<td class="sb-num" data-l="Seeds">{agree}</td>'
         f"<td>{mark(verdict)}</td></tr>"
@@ -677,10 +695,13 @@ def cite(chapter: Chapter, links: Sequence[tuple[str, str]] = ()) -> str:
     return f'<p class="sb-cite sb-ui">{escape(text)} {anchors}</p>'
 
 
-def _measured(label: str, measure: Record | None) -> str:
+def _numeric(label: str, html: str) -> str:
+    return f'<td class="sb-num" data-l="{label}">{html}</td>'
+
+
+def _measured(measure: Record | None) -> str:
     estimate, bounds = interval(measure)
-    inner = f'{estimate}<span class="sb-int"> {bounds}</span>' if bounds else estimate
-    return f'<td class="sb-num" data-l="{label}">{inner}</td>'
+    return f'{estimate}<span class="sb-int"> {bounds}</span>' if bounds else estimate
 
 
 def minus(text: str) -> str:

@@ -18,6 +18,7 @@ from .root import root as find_root
 
 PROFILES = ("smoke", "quick", "full", "sweep")
 CELL_LIMIT_S, RUN_LIMIT_S = 900, 3600
+PATIENCE = 20  # as much time for a profile that wants a GPU and runs without
 LOOK_BACK = 8  # late runs whose durations are looked at
 FREE = ("seed", "device", "salmon")  # parameters that do not make a profile
 ENDS = ("done", "failed")  # kinds of a last event
@@ -61,6 +62,7 @@ class Plan:
     keys: keys.Keys
     threads: int
     cell_limit_s: float
+    run_limit_s: float
     how: str
     done: store.Run | None = None
     frames_from: Path | None = None
@@ -158,7 +160,8 @@ def prepare(
     root = root or find_root()
     entry = catalog.load(root).chapter(slug)
     source = chapter.read(slug, root)
-    values = parameters.resolve(source.parameters, {**overrides(entry, profile), **(given or {})})
+    wanted = overrides(entry, profile)
+    values = parameters.resolve(source.parameters, {**wanted, **(given or {})})
     if replicate < 0:
         raise parameters.ParameterError(f"replicate = {replicate}: must be 0 or more")
     if replicate and values["seed"] is not None:
@@ -172,6 +175,7 @@ def prepare(
     except ValueError as error:
         raise parameters.ParameterError(str(error)) from None
     values["seed"] = both.seed
+    patience = PATIENCE if kind == "cpu" and wanted.get("device") == "cuda" else 1
     plan = Plan(
         root=root,
         slug=slug,
@@ -181,7 +185,8 @@ def prepare(
         replicate=replicate,
         keys=both,
         threads=entry.threads,
-        cell_limit_s=float(entry.limits.get("cell_s", CELL_LIMIT_S)),
+        cell_limit_s=patience * float(entry.limits.get("cell_s", CELL_LIMIT_S)),
+        run_limit_s=patience * RUN_LIMIT_S,
         how="run",
         force=force,
         warm=warm,

@@ -71,7 +71,7 @@ def script(plans: Sequence[runner.Plan], commands: Sequence[list[str]], out: Pat
     """
     root, n = plans[0].root, len(plans)
     tasks = min(n, MAX_ARRAY)
-    seconds = max(sum(p.expected.values()) or runner.RUN_LIMIT_S / SPARE for p in plans)
+    seconds = max(sum(p.expected.values()) or p.run_limit_s / SPARE for p in plans)
     minutes = math.ceil(max(seconds * SPARE * math.ceil(n / tasks), MIN_S) / 60)
     gpu = plans[0].gpu
     return SCRIPT.format(

@@ -202,3 +202,15 @@ def fail(root: Path, slug: str, part: Path | None, failure: dict[str, Any]) -> P
     finally:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def device(record: dict[str, Any]) -> str:
+    """What a run was computed on: the GPU where it had one, else the processor.
+
+    >>> device({"device": {"kind": "cuda", "name": "EPYC", "gpu": "H200"}})
+    'H200'
+    >>> device({"device": {"kind": "cpu", "name": "EPYC"}})
+    'EPYC'
+    """
+    found = record["device"]
+    return found.get("gpu") or found.get("name") or found["kind"]
