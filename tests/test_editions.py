@@ -104,7 +104,7 @@ def test_a_run_made_elsewhere_is_published_here(ran, monkeypatch):
     listed = ran.root / "notebooks" / "catalog.yml"
     listed.write_text(listed.read_text().replace("device: cpu", "device: cuda"))
     ran.edit("throws", "seeds.rng(seed", "device and seeds.rng(seed")  # so that it has a device
-    with pytest.raises(ValueError, match="no CUDA device here; use auto or cpu"):
+    with pytest.raises(editions.PublishError, match="no run .* full .*no CUDA device here"):
         editions.plan("dice", ran.root, "full")
     runner.run("dice", root=ran.root, profile="full", given={"device": "cpu"})
     plan = editions.plan("dice", ran.root, "full")
@@ -125,6 +125,10 @@ def test_a_run_made_elsewhere_is_published_here(ran, monkeypatch):
     assert plan.how == "kept" and plan.done.folder == folder
     edition = editions.publish(plan.done, ran.root)
     assert edition.current and edition.run["device"]["gpu"] == "H200"
+
+    ran.edit("throws", "eyes[::2]", "eyes[::3]")
+    with pytest.raises(editions.PublishError, match="differs: experiment: cell throws changed"):
+        editions.plan("dice", ran.root, "full")
 
 
 def test_skips_that_could_be_had_are_refused(ran, monkeypatch):

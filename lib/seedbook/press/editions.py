@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import catalog, chapter, keys, runner, store
+from . import catalog, chapter, keys, parameters, runner, store
 from .root import root as find_root
 
 PROFILES = ("full", "quick")  # what the page prefers comes first
@@ -130,16 +130,31 @@ def plan(slug: str, root: Path, profile: str) -> runner.Plan:
 
     For a profile that wants a GPU that is a run made on one, on whatever machine, else one made on
     a processor because it was asked for; only where there is neither is one to be made here.
+
+    Raises
+    ------
+    PublishError
+        When there is no such run and no GPU to make it; says what differs in the newest one.
     """
     entry = catalog.load(root).chapter(slug)
-    if runner.overrides(entry, profile).get("device") == "cuda":
-        for kind in ("cuda", "cpu"):
-            found = runner.prepare(
-                slug, root=root, profile=profile, given={"device": kind}, elsewhere=True
-            )
-            if found.how != "run":
-                return found
-    return runner.prepare(slug, root=root, profile=profile)
+    if runner.overrides(entry, profile).get("device") != "cuda":
+        return runner.prepare(slug, root=root, profile=profile)
+    for kind in ("cuda", "cpu"):
+        found = runner.prepare(
+            slug, root=root, profile=profile, given={"device": kind}, elsewhere=True
+        )
+        if found.how != "run":
+            return found
+    try:
+        return runner.prepare(slug, root=root, profile=profile)
+    except parameters.ParameterError as error:
+        said = f"{slug}: no run of the profile {profile} is current here, and {error}"
+        for run in store.runs(root, slug):
+            if run.record["profile"] == profile and not run.record["replicate"]:
+                differs = keys.why(run.record["parts"], found.keys.parts)
+                said += f"; of {run.record['run']} differs: {', '.join(differs)}"
+                break
+        raise PublishError(said) from None
 
 
 def publish(run: store.Run, root: Path) -> Edition:
