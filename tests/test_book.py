@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import yaml
 from seedbook import claims
-from seedbook.press import audit, catalog, cli, editions, render, seminar, store
+from seedbook.press import audit, catalog, cli, editions, render, runner, seminar, store
 from seedbook.press import book as pages
 from tiny import REPOSITORY
 
@@ -178,8 +178,26 @@ def test_other_profile_stands_beside(ran):
 
 def test_unknown_measure_is_named(ran):
     ran.edit("verdicts-text", "{{ mean }}", "{{ maen }}")
-    with pytest.raises(pages.BookError, match="'verdicts-text'.*maen.*there are mean"):
+    with pytest.raises(pages.BookError, match="'verdicts-text'.*maen.*there are .*mean, n_throws"):
         pages.assemble(ran.root)
+
+
+def test_parameters_in_the_text_are_those_of_the_edition(ran):
+    ran.edit("verdicts-text", "{{ mean }}", "{{ mean }} in {{ n_throws }} throws")
+    notebook = ran.notebook()
+    for cell in notebook["cells"]:
+        if "figure" in cell["metadata"].get("mystnb", {}):
+            cell["metadata"]["mystnb"]["figure"]["caption"] = "Of {{ n_throws }} throws."
+    ran.write(notebook)
+    assert "] in 600 throws" in cells(page_of(ran))["verdicts-text"]["source"]
+    runner.run("dice", root=ran.root, profile="full")
+    editions.publish(editions.plan("dice", ran.root, "full").done, ran.root)
+    shown = cells(page_of(ran))
+    assert "] in 60\u2009000 throws" in shown["verdicts-text"]["source"]
+    captions = [
+        c["metadata"].get("mystnb", {}).get("figure", {}).get("caption") for c in shown.values()
+    ]
+    assert "Of 60\u2009000 throws." in captions
 
 
 def test_mathematics_with_double_braces_is_left_alone(ran):

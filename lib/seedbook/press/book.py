@@ -308,17 +308,19 @@ def _code(cell: Cell, outputs: list[dict[str, Any]], edition: Edition) -> dict[s
 
 
 def _fill(cell: Cell, text: str, edition: Edition) -> str:
-    """Put our numbers in the place of ``{{ measure }}``."""
-    measures = edition.claims["measures"]
+    """Put our numbers in the place of ``{{ measure }}``, and of ``{{ parameter }}`` its value."""
+    measures, used = edition.claims["measures"], edition.run["parameters"]
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
-        if name not in measures:
-            raise BookError(
-                f"{edition.claims['slug']}, cell {cell.id!r}: {{{{ {name} }}}} names no measure; "
-                f"there are {', '.join(sorted(measures))}"
-            )
-        return render.measure_text(measures[name])
+        if name in measures:
+            return render.measure_text(measures[name])
+        if name in used:
+            return render.value_text(used[name])
+        raise BookError(
+            f"{edition.claims['slug']}, cell {cell.id!r}: {{{{ {name} }}}} names no measure and no "
+            f"parameter; there are {', '.join(sorted({*measures, *used}))}"
+        )
 
     return PLACEHOLDER.sub(value, text)
 

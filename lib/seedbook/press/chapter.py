@@ -502,11 +502,16 @@ def _figures(source: Source) -> list[str]:
 
 def _prose(source: Source) -> list[str]:
     out = []
-    known = set(measures(source))
-    for cell in source.stage("markdown"):
-        for name in PLACEHOLDER.findall(cell.source):
+    known = {*measures(source), *(p.name for p in source.parameters)}
+    for cell in source.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        text = cell.source if cell.stage == "markdown" else figure.get("caption", "")
+        for name in PLACEHOLDER.findall(text):
             if name not in known:
-                out.append(f"cell {cell.id!r}: {{{{ {name} }}}} names no measure of the claims")
+                out.append(
+                    f"cell {cell.id!r}: {{{{ {name} }}}} names no measure of the claims and no "
+                    "parameter"
+                )
         if "attachments" in cell.metadata:
             out.append(f"cell {cell.id!r}: no attachments")
     if source.cells and source.cells[0].id != "title":

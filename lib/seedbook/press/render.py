@@ -53,6 +53,20 @@ def measure_text(measure: Record | None) -> str:
     return minus(_POWER.sub(_power, claims.interval(cast(claims.Measure, measure))))
 
 
+def value_text(value: Any) -> str:
+    """The value of a parameter in running text.
+
+    >>> value_text(20000), value_text([0.5, 1.0, 2]), value_text("typical")
+    ('20\u2009000', '0.5, 1 and 2', 'typical')
+    """
+    if isinstance(value, list):
+        *most, last = map(value_text, value)
+        return f"{', '.join(most)} and {last}" if most else last
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return minus(f"{value:,.12g}".replace(",", "\u2009"))
+
+
 _POWER = re.compile(r"(?<=\d)e([+-]?\d+)")
 
 
@@ -274,7 +288,7 @@ def provenance(run: Record, note: str) -> str:
     """Where the numbers of a page come from."""
     versions = run["versions"]
     names = [n for n in ("seedbook", "python", "numpy", "scipy", "torch") if n in versions]
-    seed = f"{run['parameters']['seed']:,}".replace(",", "\u2009")
+    seed = value_text(run["parameters"]["seed"])
     facts = [
         ("Edition", f"{run['profile']}, {note}" if note else run["profile"]),
         ("Run", run["run"]),
