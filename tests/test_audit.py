@@ -241,6 +241,25 @@ def test_power_is_counted_over_the_claims_that_have_a_control(book):
     assert "luck-power.svg" in pictures
 
 
+def test_two_sizes_are_compared_claim_by_claim(book):
+    S, C, out = "supported", "contradicted", "out of scope"
+    small = edition({"c1": S, "c2": S, "c3": out, "c4": out})
+    large = edition({"c1": S, "c2": C, "c3": S, "c4": out})
+    for one, profile, width in ((small, "quick", 1.0), (large, "full", 0.25)):
+        one.profile, one.current = profile, True
+        one.run = {"device": {"kind": "cuda" if profile == "full" else "cpu"}}
+        one.claims["measures"]["m"] = {"estimate": 0.5, "low": 0.5, "high": 0.5 + width}
+        for verdict in one.claims["verdicts"].values():
+            verdict["because"] = f"not met: gap above -{width:g}"
+    html = luck.scales([(entry(book), [large, small]), (entry(book), [small])])
+    assert "1 chapter has both, the larger made on a GPU in 1 and on a processor in none" in html
+    assert "Of 3 claims that either judged, 1 got the same verdict twice, 33.3 %" in html
+    assert "0.25 times as wide" in html
+    assert "full: not met: gap above −0.25" in html and "quick: not met: gap above −1" in html
+    assert html.count("<tr>") == 3 and "A quick edition alone have: <a" in html
+    assert "No chapter has editions of both" in luck.scales([(entry(book), [small])])
+
+
 def test_without_audits_the_page_says_so(book):
     html, pictures = luck.fragments([], {"luck": "Luck"})
     assert pictures == {} and "No chapter has been audited yet" in html["luck-salmons"]

@@ -432,7 +432,7 @@ def _fragments(cat: Catalog, listed: Sequence[Entry]) -> tuple[dict[str, str], d
     }
     out |= syllabus.fragments(cat, quick)
     sections, pictures = luck.fragments(audited, {p.id: p.title for p in cat.parts})
-    out |= sections
+    out |= sections | {"luck-scale": luck.scales([(e.chapter, e.editions) for e in done])}
     for i, part in enumerate(cat.parts, 1):
         cards = "".join(_cards(listed, part.id, i, "../", 2))
         out[f"part-{part.id}"] = f'<ul class="sb-cards">{cards}</ul>'
@@ -483,8 +483,9 @@ def _ledger(listed: Sequence[Entry]) -> str:
                     order=len(rows),
                     href=f"chapters/{entry.chapter.slug}.html",
                     note=note_on(edition).split(":")[0],
+                    profile=edition.profile,
                     code=edition.run["run"],
-                    command=f"seedbook run {entry.chapter.slug} --profile {edition.profile}",
+                    command=_again(entry.chapter, edition),
                 )
             )
     waiting = [e.chapter.short for e in listed if not e.done]
@@ -495,6 +496,14 @@ def _ledger(listed: Sequence[Entry]) -> str:
             f"{escape(', '.join(waiting))}.</p>"
         )
     return html
+
+
+def _again(chapter: Chapter, edition: Edition) -> str:
+    """The command that makes the run of an edition again."""
+    wanted = chapter.profiles.get(edition.profile, {}).get("device")
+    asked = wanted == "cuda" and edition.run["device"]["kind"] == "cpu"
+    command = f"seedbook run {chapter.slug} --profile {edition.profile}"
+    return f"{command} -p device=cpu" if asked else command
 
 
 def _tables(done: Sequence[Entry]) -> dict[str, str]:

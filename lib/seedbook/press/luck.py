@@ -362,6 +362,65 @@ def _all_claims(
     return text
 
 
+def scales(chapters: Sequence[tuple[Chapter, Sequence[Edition]]]) -> str:
+    """What the larger experiment changed: chapters with editions of both sizes, and the others.
+
+    Out-of-scope verdicts are left out of the comparison unless the other size has judged the claim.
+    """
+    both, without, where, widths, rows = 0, [], {"cuda": 0, "cpu": 0}, [], []
+    same = judged = 0
+    for chapter, editions in chapters:
+        current = {e.profile: e for e in editions if e.current}
+        if "full" not in current:
+            without.append(_link(chapter.slug, chapter.short))
+            continue
+        where[current["full"].run["device"]["kind"]] += 1
+        if "quick" not in current:
+            continue
+        both += 1
+        small, large = current["quick"].claims, current["full"].claims
+        for claim in large["claims"]:
+            before, after = (r["verdicts"][claim["id"]] for r in (small, large))
+            if before["verdict"] == after["verdict"] == "out of scope":
+                continue
+            judged += 1
+            same += before["verdict"] == after["verdict"]
+            if before["verdict"] != after["verdict"]:
+                lacked = before if after["verdict"] == "supported" else after
+                rows.append(
+                    [
+                        _link(chapter.slug, chapter.short),
+                        escape(claim["id"]),
+                        render.mark(before["verdict"]),
+                        render.mark(after["verdict"]),
+                        f"{'quick' if lacked is before else 'full'}: "
+                        + escape(render.minus(lacked["because"])),
+                    ]
+                )
+            a, b = (r["measures"].get(claim["measure"]) for r in (small, large))
+            if a and b and None not in (a["low"], b["low"]) and a["high"] > a["low"]:
+                widths.append((b["high"] - b["low"]) / (a["high"] - a["low"]))
+    if not both:
+        return "<p>No chapter has editions of both sizes yet.</p>"
+    text = (
+        f"<p>{_count(both, 'chapter has', 'chapters have')} both, the larger made on a GPU in "
+        f"{where['cuda'] or 'none'} and on a processor in {where['cpu'] or 'none'} of them. Of "
+        f"{_count(judged, 'claim')} that either judged, {same} got the same verdict twice, "
+        f"{_percent(share(same, judged))}."
+    )
+    if widths:
+        text += (
+            f" The median interval of <code>full</code> is {np.median(widths):.2f} times as wide."
+        )
+    text += "</p>"
+    if rows:
+        heads = ["Chapter", "Claim", "quick", "full", "What one of them lacked"]
+        text += render.table(heads, rows)
+    if without:
+        text += f"<p>A quick edition alone have: {', '.join(without)}.</p>"
+    return text
+
+
 # --- small things ----------------------------------------------------------------------------
 
 

@@ -549,6 +549,7 @@ def ledger_row(
     order: int,
     href: str,
     note: str,
+    profile: str,
     code: str,
     command: str,
 ) -> str:
@@ -558,6 +559,8 @@ def ledger_row(
     ----------
     agree : str
         Cell on the fresh seeds.
+    profile : str
+        Of the edition; it is said where it is not ``quick``.
     code : str
         Key of the run, in which a digest of the code stands first.
     command : str
@@ -587,6 +590,7 @@ def ledger_row(
     }
     attributes = "".join(f' data-{k}="{escape(str(v))}"' for k, v in data.items())
     note = f', <span class="sb-note">{escape(note)}</span>' if note else ""
+    scale = "" if profile == "quick" else f' <span class="sb-int">{escape(profile)}</span>'
     return (
         f'<tr id="{chapter.slug}-{escape(claim["id"])}" data-item{attributes}><td>'
         f'<span class="sb-where">{escape(chapter.authors_short)} · '
@@ -596,7 +600,7 @@ def ledger_row(
         f"<details><summary>Why this verdict</summary>{text}</details></td>"
         f'<td class="sb-f">{svg}</td>'
         f'<td class="sb-paper" data-l="Paper">{escape(minus(claim["paper"]))}</td>'
-        f"{_numeric('Ours', _measured(record['measures'].get(claim['measure'])))}"
+        f"{_numeric('Ours', _measured(record['measures'].get(claim['measure'])) + scale)}"
         f"{_numeric('Null', _measured(record['measures'].get(claim['null'])))}"
         f'<td class="sb-num" data-l="p">{p_value(p)}</td>'
         f'<td class="sb-num" data-l="Seeds">{agree}</td>'
