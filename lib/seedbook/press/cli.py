@@ -257,20 +257,19 @@ def _list(arguments: argparse.Namespace) -> int:
     from . import catalog, editions
 
     book = catalog.load()
-    table = _table("chapter", "part", "paper", "state", "quick", "verdicts")
+    table = _table("chapter", "part", "paper", "state", "quick", "full", "verdicts")
     for entry in book.chapters:
-        state, seconds, strip = "in preparation", "", ""
+        state, cost, strip = "in preparation", ["", ""], ""
         if entry.exists:
-            edition = editions.get(entry, book.root, "quick")
-            state = (
-                "not published" if edition is None else "current" if edition.current else "stale"
-            )
-            if edition:
-                seconds, strip = (
-                    f"{edition.run['wall_s']:.0f} s",
-                    _strip(edition.claims["verdicts"]),
-                )
-        table.add_row(entry.slug, entry.part, entry.authors_short, state, seconds, strip)
+            quick, full = (editions.get(entry, book.root, p) for p in ("quick", "full"))
+            state = "not published" if quick is None else "current" if quick.current else "stale"
+            cost = [
+                "–" if e is None else f"{e.run['wall_s']:.0f} s{'' if e.current else ', stale'}"
+                for e in (quick, full)
+            ]
+            if quick:
+                strip = _strip(quick.claims["verdicts"])
+        table.add_row(entry.slug, entry.part, entry.authors_short, state, *cost, strip)
     _console().print(table)
     return 0
 
