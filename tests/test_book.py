@@ -167,10 +167,12 @@ def test_other_profile_stands_beside(ran):
     ours = html[html.index('data-l="Ours"') :]
     assert ours.index(render.interval(mean)[0]) < ours.index('sb-other">full: 3.88')
     assert "full: the same" in html and "full: not met" not in html
+    assert "otherwise" not in cells(page_of(ran))["at-a-glance"]["source"]
     record["verdicts"]["c1"] = {**record["verdicts"]["c1"], "verdict": "inconclusive"} | {
         "because": "not met: mean above 3"
     }
     store.write_json(path, record)
+    assert "otherwise in full: c1" in cells(page_of(ran))["at-a-glance"]["source"]
     html = table()
     assert html.index("sb-v--supported") < html.index("sb-v--inconclusive")
     assert "full: not met: mean above 3" in html

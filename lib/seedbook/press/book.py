@@ -360,8 +360,18 @@ def _glance(entry: Entry) -> str:
     note = note_on(first)
     if note == "not published":
         note = "Not published: this is a run of the working copy."
+    others: dict[str, list[str]] = {}
+    for other in entry.editions[1:]:
+        said = shown_verdicts(other, entry.audit)
+        others[other.profile] = [k for k, v in entry.verdicts.items() if said.get(k, v) != v]
     return render.glance(
-        entry.chapter, first.claims, entry.verdicts, _spent(entry), note.capitalize(), attributes
+        entry.chapter,
+        first.claims,
+        entry.verdicts,
+        _spent(entry),
+        others,
+        note.capitalize(),
+        attributes,
     )
 
 

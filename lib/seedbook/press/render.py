@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, cast
 
@@ -148,6 +148,7 @@ def glance(
     record: Record,
     verdicts: dict[str, str],
     costs: Sequence[str],
+    others: Mapping[str, Sequence[str]],
     note: str,
     attributes: dict[str, str],
 ) -> str:
@@ -161,6 +162,8 @@ def glance(
         Claim id to the word shown, *fragile* included.
     costs : sequence of str
         One phrase per profile.
+    others : dict
+        Profile of another edition to the claims that have another verdict there.
     note : str
         What the reader must know of the run shown, such as that it is not published; or empty.
     attributes : dict
@@ -179,7 +182,10 @@ def glance(
     words = "".join(
         f"<span>{mark(v)} {n}</span> " for v, n in tally(verdicts.values()).items()
     ).strip()
-    rows.append(("Verdicts", f'<span class="sb-ui sb-tally">{words}</span>'))
+    words = f'<span class="sb-ui sb-tally">{words}</span>'
+    for name, ids in others.items():
+        words += _below(f"otherwise in {name}", escape(", ".join(ids))) if ids else ""
+    rows.append(("Verdicts", words))
     rows.append(("Scope", escape(chapter.scope)))
     rows.append(("Cost", " · ".join(map(escape, costs))))
     deck = f"../../slides/{chapter.slug}.html"
