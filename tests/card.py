@@ -23,8 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-_setup_privateuseone_for_python_backend("card")  # what autograd asks of a device
-INSIDE, CARD = torch.device("card:0"), torch.device("cuda:0")
+INSIDE, CARD = torch.device("privateuseone:0"), torch.device("cuda:0")
 aten = torch.ops.aten
 MAY_MIX = {  # operators that take operands of two devices
     aten.copy_.default,
@@ -171,7 +170,8 @@ def _placed(where: torch.device | str) -> torch.device | str:
 
 @contextlib.contextmanager
 def card() -> Iterator[None]:
-    """Within, there is a CUDA device. Nothing is compiled on it."""
+    """Within, there is a CUDA device. Nothing is compiled on it. Once a process, for it stays."""
+    _setup_privateuseone_for_python_backend("card")  # what autograd asks of a device
     same = lambda model=None, **options: model  # noqa: E731
     with contextlib.ExitStack() as stack:
         for name, value in {
