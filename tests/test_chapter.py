@@ -67,6 +67,8 @@ def drop(id):
         (change("setup", source=append("import torch")), None),
         (change("title", source="# Loaded dice"), "the catalogue's title 'Fair dice'"),
         (change("verdicts-text", source="{{ median }}"), "names no measure"),
+        (change("idea", source=append(r"$$ a \\ b \tag{9} $$")), "formula of several lines"),
+        (change("idea", source=append(r"$$ a \tag{9} $$ and $$ b \\ c $$")), None),
         (change("throws", source=append("x = " + "1 + " * 30 + "1")), "columns; at most 88"),
         (change("throws", source=append("\n".join(["x = 1"] * 70))), "lines; at most 65"),
         (

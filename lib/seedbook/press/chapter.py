@@ -28,6 +28,7 @@ MARKDOWN_IDS = (
     "exercises",
 )
 LAST_PARAMETERS = {"seed": "int | None", "device": "str", "salmon": "bool"}
+_DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 PLACEHOLDER = re.compile(r"\{\{ ([a-z][a-z0-9_]*) \}\}")
 
 
@@ -512,6 +513,10 @@ def _prose(source: Source) -> list[str]:
                     f"cell {cell.id!r}: {{{{ {name} }}}} names no measure of the claims and no "
                     "parameter"
                 )
+        if any("\\tag" in f and "\\\\" in f for f in _DISPLAYED.findall(text)):
+            out.append(
+                f"cell {cell.id!r}: a formula of several lines can have no \\tag: write one line"
+            )
         if "attachments" in cell.metadata:
             out.append(f"cell {cell.id!r}: no attachments")
     if source.cells and source.cells[0].id != "title":
