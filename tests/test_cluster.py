@@ -550,13 +550,14 @@ def test_ctrl_c_stops_everything_and_the_same_command_goes_on(site, here, there)
     _, said = process.communicate(timeout=40)
     assert process.returncode == 1 and "Traceback" not in said
     assert "what was finished is kept, and the same command goes on from there" in said
-    done = len(whole(here))
-    assert 1 <= done < 4 and nothing_half(here, there)
+    assert 1 <= len(whole(here)) < 4 and nothing_half(here, there)
+    # a worker may have finished a run just before it was told to stop: it has it, though not `here`
+    made = {r.folder.name for book in (here, there) for r in whole(book)}
     before = lines(there, "begun")
     process = start_command(here, site, *SWEEP)
     out, said = process.communicate(timeout=60)
     assert process.returncode == 0 and "of 4" in out and len(whole(here)) == 4
-    assert lines(there, "begun") - before == 4 - done, "nothing finished was made again"
+    assert lines(there, "begun") - before == 4 - len(made), "nothing finished was made again"
 
 
 @pytest.mark.slow
