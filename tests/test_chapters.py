@@ -109,7 +109,7 @@ def test_edition_is_whole(slug):
     for path in edition.run["files"]:
         assert path == "log.txt" or (edition.folder / path).is_file()
     size = sum(p.stat().st_size for p in edition.folder.rglob("*") if p.is_file())
-    assert size <= editions.MAX_MB["quick"][0] * 1e6
+    assert size <= editions.MAX_EDITION_MB * 1e6
     from seedbook import claims
 
     record = claims.from_notebook(json.loads((edition.folder / "notebook.ipynb").read_text()))

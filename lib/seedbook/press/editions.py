@@ -13,7 +13,7 @@ from . import catalog, chapter, keys, parameters, runner, store
 from .root import root as find_root
 
 PROFILES = ("full", "quick")  # what the page prefers comes first
-MAX_MB = {"quick": (2.0, 1.0), "full": (4.0, 2.5)}  # of an edition, and of its frames
+MAX_EDITION_MB, MAX_FRAMES_MB = 2.0, 1.0
 
 
 class PublishError(ValueError):
@@ -227,11 +227,10 @@ def refusals(
         out.append(f"{', '.join(lacking)} was missing but can be had here: run again")
     frames_mb = sum(p.stat().st_size for p in (place / "frames").glob("*")) / 1e6
     all_mb = sum(p.stat().st_size for p in place.rglob("*") if p.is_file()) / 1e6
-    most, most_frames = MAX_MB.get(record["profile"], MAX_MB["quick"])
-    if frames_mb > most_frames:
+    if frames_mb > MAX_FRAMES_MB:
         out.append(
-            f"its frames take {frames_mb:.1f} MB; at most {most_frames:g}: save what the view needs"
+            f"its frames take {frames_mb:.1f} MB; at most {MAX_FRAMES_MB:g}: save what the view needs"
         )
-    if all_mb > most:
-        out.append(f"it takes {all_mb:.1f} MB; at most {most:g}")
+    if all_mb > MAX_EDITION_MB:
+        out.append(f"it takes {all_mb:.1f} MB; at most {MAX_EDITION_MB:g}")
     return out
