@@ -13,28 +13,20 @@ from unittest import mock
 
 import torch
 from seedbook import claims
-from seedbook.press import catalog, chapter, parameters, runner
-from seedbook.press.root import root
+from seedbook.press import runner
 
 
 def judged(slug: str, profile: str, seed: int, half: bool) -> dict:
     """The claims record of a run in this process, without figures."""
-    place, real, used = root(), torch.autocast, []
+    real, used = torch.autocast, []
 
     def cast(device: str, dtype: torch.dtype, enabled: bool = True):
         used.append(device)
         return real(device, dtype, enabled=half)
 
-    entry, source = catalog.load(place).chapter(slug), chapter.read(slug, place)
-    sets = {**runner.overrides(entry, profile), "device": "cpu", "seed": seed}
-    space: dict = {"__name__": "__main__"}
     with mock.patch("torch.autocast", cast):
-        for cell in source.code:
-            if cell.figure:
-                continue
-            exec(compile(cell.source, f"<{slug}: {cell.id}>", "exec"), space)
-            if cell.id == "parameters":
-                space |= parameters.resolve(source.parameters, sets)
+        given = {"device": "cpu", "seed": seed}
+        space = runner.in_process(slug, profile, given, figures=False)
     if not used:
         raise SystemExit(f"{slug} does not use seedbook.training.train")
     return next(v for v in space.values() if isinstance(v, claims.Ledger)).record()
@@ -58,18 +50,18 @@ def main() -> None:
     )
     half = json.loads(again.stdout.splitlines()[-1])
     full = judged(options.slug, options.profile, options.seed, False)
-    for name, verdict in full["verdicts"].items():
-        if half["verdicts"][name]["verdict"] != verdict["verdict"]:
-            print(f"{name}: {verdict['verdict']}, in bfloat16 {half['verdicts'][name]['verdict']}")
+    pairs = {k: (v["verdict"], half["verdicts"][k]["verdict"]) for k, v in full["verdicts"].items()}
+    differing = {k: pair for k, pair in pairs.items() if pair[0] != pair[1]}
+    for name, (before, after) in differing.items():
+        print(f"{name}: {before}, in bfloat16 {after}")
     moved = []
     for name, measure in full["measures"].items():
         a, b = measure["estimate"], half["measures"][name]["estimate"]
         if None not in (a, b, measure["low"]) and measure["high"] > measure["low"]:
             moved.append((2 * abs(a - b) / (measure["high"] - measure["low"]), name, a, b))
-    same = sum(half["verdicts"][k]["verdict"] == v["verdict"] for k, v in full["verdicts"].items())
     share, name, a, b = max(moved)
     print(
-        f"{options.slug}: {same} of {len(full['verdicts'])} verdicts are the same; {name} moved "
+        f"{options.slug}: {len(pairs) - len(differing)} of {len(pairs)} verdicts are the same; {name} moved "
         f"most, from {a:.4g} to {b:.4g}, {share:.2f} times half its interval"
     )
 

@@ -192,23 +192,9 @@ def card() -> Iterator[None]:
         yield
 
 
-def run(slug: str, profile: str) -> None:
-    """Execute a chapter on the card, in this process."""
-    from seedbook.press import catalog, chapter, parameters, runner
-    from seedbook.press.root import root
-
-    place = root()
-    entry, source = catalog.load(place).chapter(slug), chapter.read(slug, place)
-    sets = {**runner.overrides(entry, profile), "device": "cuda"}
-    values = parameters.resolve(source.parameters, sets)
-    space: dict[str, Any] = {"__name__": "__main__"}
-    for cell in source.code:
-        exec(compile(cell.source, f"<{slug}: {cell.id}>", "exec"), space)
-        if cell.id == "parameters":
-            space |= values
-
-
 if __name__ == "__main__":
+    from seedbook.press import runner
+
     with card():
-        run(*sys.argv[1:3])
+        runner.in_process(*sys.argv[1:3], {"device": "cuda"})
     print(done)

@@ -11,12 +11,7 @@ from seedbook.press import catalog, chapter
 HERE = Path(__file__).parent
 BOOK = catalog.load(HERE.parent)
 USING = [  # chapters whose experiments read `device`
-    c.slug
-    for c in BOOK.chapters
-    if c.exists
-    and any(
-        "device" in cell.names[1] for cell in chapter.read(c.slug, HERE.parent).stage("experiment")
-    )
+    c.slug for c in BOOK.chapters if c.exists and chapter.read(c.slug, HERE.parent).uses_device
 ]
 
 

@@ -89,6 +89,11 @@ class Entry:
         """Claim id to the word shown, in claim order."""
         return shown_verdicts(self.editions[0], self.audit) if self.done else {}
 
+    @cached_property
+    def others(self) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
+        """Profile to claims record and words shown, of the editions behind the first."""
+        return {e.profile: (e.claims, shown_verdicts(e, self.audit)) for e in self.editions[1:]}
+
 
 def entries(cat: Catalog, *, preview: bool = True) -> list[Entry]:
     """Every chapter in book order, with what can be shown of it.
@@ -253,7 +258,7 @@ def assemble(root: Path | None = None, *, preview: bool = True) -> list[Entry]:
 
 def page(entry: Entry) -> dict[str, Any]:
     """A chapter's page as a notebook: prose of the source, outputs of the edition shown."""
-    chapter, (edition, *others) = entry.chapter, entry.editions
+    chapter, edition = entry.chapter, entry.editions[0]
     own = edition.folder / "notebook.ipynb"
     # A stale edition is shown as it was: code and numbers of a page belong together.
     source = read_file(chapter.notebook if edition.current else own, chapter.slug)
@@ -274,7 +279,7 @@ def page(entry: Entry) -> dict[str, Any]:
                     f"{chapter.slug}: the {edition.profile} run has no cell {cell.id!r}; "
                     f"run `seedbook run {chapter.slug}`"
                 )
-            shown = _outputs(cell, outputs[cell.id], entry, others)
+            shown = _outputs(cell, outputs[cell.id], entry)
             cells.append(_code(cell, shown, edition))
     cells.append(_markdown("provenance", _raw(render.provenance(edition.run, note_on(edition)))))
     metadata = {k: v for k, v in source.raw["metadata"].items() if k in ("kernelspec",)}
@@ -325,9 +330,7 @@ def _fill(cell: Cell, text: str, edition: Edition) -> str:
     return PLACEHOLDER.sub(value, text)
 
 
-def _outputs(
-    cell: Cell, found: Sequence[dict[str, Any]], entry: Entry, others: Sequence[Edition]
-) -> list[dict[str, Any]]:
+def _outputs(cell: Cell, found: Sequence[dict[str, Any]], entry: Entry) -> list[dict[str, Any]]:
     out = []
     record = entry.editions[0].claims
     for output in found:
@@ -343,8 +346,7 @@ def _outputs(
             continue
         data = output["data"]
         if claims.MIME in data and cell.stage == "view":
-            more = {e.profile: (e.claims, shown_verdicts(e, entry.audit)) for e in others}
-            data = {"text/html": render.verdict_table(record, entry.verdicts, more)}
+            data = {"text/html": render.verdict_table(record, entry.verdicts, entry.others)}
         kept = {k: v for k, v in data.items() if k in KEPT_MIMES}
         if "image/svg+xml" in kept or "image/png" in kept:
             kept = {k: v for k, v in kept.items() if k.startswith("image/")}
@@ -360,16 +362,12 @@ def _glance(entry: Entry) -> str:
     note = note_on(first)
     if note == "not published":
         note = "Not published: this is a run of the working copy."
-    others: dict[str, list[str]] = {}
-    for other in entry.editions[1:]:
-        said = shown_verdicts(other, entry.audit)
-        others[other.profile] = [k for k, v in entry.verdicts.items() if said.get(k, v) != v]
     return render.glance(
         entry.chapter,
         first.claims,
         entry.verdicts,
         _spent(entry),
-        others,
+        entry.others,
         note.capitalize(),
         attributes,
     )
@@ -510,8 +508,7 @@ def _ledger(listed: Sequence[Entry]) -> str:
 
 def _again(chapter: Chapter, edition: Edition) -> str:
     """The command that makes the run of an edition again."""
-    wanted = chapter.profiles.get(edition.profile, {}).get("device")
-    asked = wanted == "cuda" and edition.run["device"]["kind"] == "cpu"
+    asked = chapter.wants_gpu(edition.profile) and edition.run["device"]["kind"] == "cpu"
     command = f"seedbook run {chapter.slug} --profile {edition.profile}"
     return f"{command} -p device=cpu" if asked else command
 

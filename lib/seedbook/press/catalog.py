@@ -118,6 +118,10 @@ class Chapter:
         """Whether the source notebook is written."""
         return self.notebook.is_file()
 
+    def wants_gpu(self, profile: str) -> bool:
+        """Whether a profile names a CUDA device."""
+        return self.profiles.get(profile, {}).get("device") == "cuda"
+
     @property
     def authors_short(self) -> str:
         """The authors as a citation in running text, such as ``Delsol et al. 2024``."""

@@ -92,6 +92,11 @@ class Source:
             raise ChapterError(f"{self.slug}: needs one cell tagged `{stage}`, has {len(cells)}")
         return cells[0]
 
+    @property
+    def uses_device(self) -> bool:
+        """Whether an experiment reads the parameter `device`."""
+        return any("device" in cell.names[1] for cell in self.stage("experiment"))
+
     @functools.cached_property
     def parameters(self) -> list[parameters.Parameter]:
         return parameters.parse(self.only("parameters").source)

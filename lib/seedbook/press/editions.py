@@ -137,7 +137,7 @@ def plan(slug: str, root: Path, profile: str) -> runner.Plan:
         When there is no such run and no GPU to make it; says what differs in the newest one.
     """
     entry = catalog.load(root).chapter(slug)
-    if runner.overrides(entry, profile).get("device") != "cuda":
+    if not entry.wants_gpu(profile):
         return runner.prepare(slug, root=root, profile=profile)
     for kind in ("cuda", "cpu"):
         found = runner.prepare(

@@ -297,7 +297,7 @@ def _build(state: _State) -> None:
         }
     )
     watch = gpu.Watch()
-    with watch if plan.gpu and not redraw else contextlib.nullcontext():
+    with watch if _on_gpu(plan) and not redraw else contextlib.nullcontext():
         outputs = _papermill(state, code, _kernel_env(plan, part, "view" if redraw else "all"))
     if redraw:
         assert plan.frames_from is not None
@@ -573,6 +573,10 @@ def _claims(notebook: dict[str, Any], plan: Plan) -> dict[str, Any]:
     return record
 
 
+def _on_gpu(plan: Plan) -> bool:
+    return plan.keys.parts["experiment"].get("device") == "cuda"
+
+
 def _device(plan: Plan, watch: gpu.Watch) -> dict[str, Any]:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -583,7 +587,7 @@ def _device(plan: Plan, watch: gpu.Watch) -> dict[str, Any]:
 
         name = platform.processor()
     out = {"kind": "cpu", "name": name, "cores": os.cpu_count()}
-    if plan.keys.parts["experiment"].get("device", "cpu") == "cuda":
+    if _on_gpu(plan):
         out |= {"kind": "cuda", "gpu": "a GPU of unknown name"} | watch.record()
     return out
 

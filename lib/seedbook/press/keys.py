@@ -394,7 +394,7 @@ class Keys:
             "threads": entry.threads,
             **first,
         }
-        if any("device" in c.names[1] for c in experiments):
+        if source.uses_device:
             parts["device"] = device or device_kind(values["device"])
         self.derived = values["seed"] is None
         if values["seed"] is None:

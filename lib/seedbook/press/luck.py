@@ -425,7 +425,7 @@ def scales(chapters: Sequence[tuple[Chapter, Sequence[Edition]]]) -> str:
 
 
 def _count(n: int, one: str, many: str | None = None) -> str:
-    return render.count(n, one, many).replace(str(n), f"{n:,}".replace(",", "\u2009"), 1)
+    return render.count(n, one, many).replace(str(n), render.value_text(n), 1)
 
 
 def _percent(found: tuple[float, float, float], interval: bool = True) -> str:

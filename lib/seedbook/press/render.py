@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any, cast
 
@@ -148,7 +148,7 @@ def glance(
     record: Record,
     verdicts: dict[str, str],
     costs: Sequence[str],
-    others: Mapping[str, Sequence[str]],
+    others: dict[str, tuple[Record, dict[str, str]]],
     note: str,
     attributes: dict[str, str],
 ) -> str:
@@ -163,7 +163,7 @@ def glance(
     costs : sequence of str
         One phrase per profile.
     others : dict
-        Profile of another edition to the claims that have another verdict there.
+        As for `verdict_table`; claims with another verdict there are named.
     note : str
         What the reader must know of the run shown, such as that it is not published; or empty.
     attributes : dict
@@ -183,8 +183,9 @@ def glance(
         f"<span>{mark(v)} {n}</span> " for v, n in tally(verdicts.values()).items()
     ).strip()
     words = f'<span class="sb-ui sb-tally">{words}</span>'
-    for name, ids in others.items():
-        words += _below(f"otherwise in {name}", escape(", ".join(ids))) if ids else ""
+    for name, (_, said) in others.items():
+        if ids := [k for k, v in verdicts.items() if said.get(k, v) != v]:
+            words += _below(f"otherwise in {name}", escape(", ".join(ids)))
     rows.append(("Verdicts", words))
     rows.append(("Scope", escape(chapter.scope)))
     rows.append(("Cost", " · ".join(map(escape, costs))))

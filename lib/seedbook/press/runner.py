@@ -119,6 +119,27 @@ def profile_of(source: chapter.Source, entry: catalog.Chapter, values: dict[str,
     return "custom"
 
 
+def in_process(
+    slug: str, profile: str, given: dict[str, Any], *, figures: bool = True
+) -> dict[str, Any]:
+    """Execute a chapter's cells here, without a kernel or a store; their names afterwards.
+
+    Its frames lie in the temporary folder of this process: once a process. For tests and benchmarks
+    that put something in torch's place.
+    """
+    root = find_root()
+    source = chapter.read(slug, root)
+    sets = {**overrides(catalog.load(root).chapter(slug), profile), **given}
+    space: dict[str, Any] = {"__name__": "__main__"}
+    for cell in source.code:
+        if cell.figure and not figures:
+            continue
+        exec(compile(cell.source, f"<{slug}: {cell.id}>", "exec"), space)
+        if cell.id == "parameters":
+            space |= parameters.resolve(source.parameters, sets)
+    return space
+
+
 def prepare(
     slug: str,
     *,
@@ -160,8 +181,7 @@ def prepare(
     root = root or find_root()
     entry = catalog.load(root).chapter(slug)
     source = chapter.read(slug, root)
-    wanted = overrides(entry, profile)
-    values = parameters.resolve(source.parameters, {**wanted, **(given or {})})
+    values = parameters.resolve(source.parameters, {**overrides(entry, profile), **(given or {})})
     if replicate < 0:
         raise parameters.ParameterError(f"replicate = {replicate}: must be 0 or more")
     if replicate and values["seed"] is not None:
@@ -175,7 +195,7 @@ def prepare(
     except ValueError as error:
         raise parameters.ParameterError(str(error)) from None
     values["seed"] = both.seed
-    patience = PATIENCE if kind == "cpu" and wanted.get("device") == "cuda" else 1
+    patience = PATIENCE if kind == "cpu" and entry.wants_gpu(profile) else 1
     plan = Plan(
         root=root,
         slug=slug,
