@@ -1,5 +1,6 @@
 """Runs: whole or absent, deterministic, one clear sentence for every failure."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -345,6 +346,27 @@ def test_a_failure_stops_no_other_run(book):
     bad, *good = executor.execute(plans)
     assert isinstance(bad, runner.RunError) and "not a hundred" in str(bad)
     assert [g.record["parameters"]["n_throws"] for g in good] == [200, 300]
+
+
+def test_an_interrupt_that_a_library_swallows_still_stops_a_sweep(book):
+    slow = "__import__('time').sleep(60 if n_throws == 300 else 0)\neyes = throw"
+    book.edit("throws", "eyes = throw", slow)
+    plans = [runner.prepare("dice", root=book.root, given={"n_throws": n}) for n in (100, 300)]
+
+    def finalizer(plan, event):  # what is raised in one comes to nothing
+        if event["event"] == "done":
+            with contextlib.suppress(BaseException):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            executor.execute(plans, finalizer)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [r.record["parameters"]["n_throws"] for r in store.runs(book.root, "dice")] == [100]
+    assert not book.parts() and no_kernel_left()
 
 
 def test_no_thread_of_the_press_is_left(ran):

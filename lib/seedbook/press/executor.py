@@ -7,8 +7,11 @@ cluster.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 from typing import Any
@@ -157,18 +160,38 @@ def execute(
     if todo:
         with side:
             side.begin(list(todo))
-            while len(side.ended) < len(todo):
-                try:
+            with _interrupts() as pressed:
+                while len(side.ended) < len(todo):
                     for plan, event in side.news(1.0):
                         on_event(plan, event)
-                except KeyboardInterrupt:
-                    stopping = True
-                    side.cancel()
+                    if pressed:
+                        pressed.clear()
+                        stopping = True
+                        side.cancel()
     if stopping:
         raise KeyboardInterrupt
     return [
         p.done or runner.outcome(side.ended[id(unique[p.shelf, p.slug, p.keys.run])]) for p in plans
     ]
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Ctrl-C adds to a list for a while, where it would raise KeyboardInterrupt.
+
+    Raised inside a callback or a finalizer of some library, that exception is lost.
+    """
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or before is not signal.default_int_handler:  # such as: ignored, under nohup
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def seconds(plan: runner.Plan) -> float:
