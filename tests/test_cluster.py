@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 from seedbook.press import catalog, cluster, execution, executor, runner, store
-from tiny import CATALOG, REPOSITORY, Book, dice
+from tiny import CATALOG, REPOSITORY, Book, cli, dice
 
 pytest.importorskip("distributed", reason="needs the extra: pip install '.[cluster]'")
 DASK = [sys.executable, "-m", "dask"]
@@ -514,11 +514,7 @@ def test_a_worker_that_its_nanny_starts_again_goes_on(site, here, there):
 
 
 def start_command(book: Book, site: Site, *words: str) -> subprocess.Popen:
-    # a background job of a shell would inherit an ignored SIGINT
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); " + (
-        "import sys; from seedbook.press.cli import main; raise SystemExit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, *words, "--scheduler", str(site.file)]
+    command = cli(*words, "--scheduler", str(site.file))
     env = os.environ | {"SEEDBOOK_ROOT": str(book.root)}
     return subprocess.Popen(
         command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True

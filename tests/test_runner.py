@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 from seedbook.press import chapter, executor, parameters, runner, store
+from tiny import cli
 
 
 def only_run(book):
@@ -228,12 +229,7 @@ def test_cancel_stops_and_leaves_nothing(book):
 
 def test_ctrl_c_ends_in_one_sentence(book):
     book.edit("throws", "eyes = throw", "__import__('time').sleep(60)\neyes = throw")
-    # a background job of a shell would inherit an ignored SIGINT
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); " + (
-        "from seedbook.press.cli import main; raise SystemExit(main(['run', 'dice']))"
-    )
-    command = [sys.executable, "-c", code]
-    lines = []
+    command, lines = cli("run", "dice"), []
     with subprocess.Popen(
         command, env=environment(book), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from pathlib import Path
 
@@ -184,6 +185,15 @@ class Book:
 
     def parts(self) -> list[Path]:
         return list((self.root / "runs" / "dice").glob(".part-*"))
+
+
+def cli(*words: str) -> list[str]:
+    """A `seedbook` command that heeds Ctrl-C: a shell's background job inherits an ignored one."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from seedbook.press.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    )
+    return [sys.executable, "-c", code, *words]
 
 
 def llama(vocab_size: int, *, seed: int = 3, **config):
