@@ -6,13 +6,12 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from seedbook.press import catalog, chapter, editions, executor, runner, store
+from seedbook.press import catalog, chapter, editions, executor, runner, store, warm
 from tiny import REPOSITORY
 
 BOOK = catalog.load(REPOSITORY)
@@ -129,40 +128,49 @@ def test_prose_types_no_results(slug):
 
 
 @pytest.mark.slow
-def test_plain_papermill_gives_the_ledger(slug, tmp_path):
-    """Without the press, from another folder: the whole ledger, and nothing left behind."""
-    sets = runner.overrides(BOOK.chapter(slug), "smoke")
+def test_plain_papermill_gives_the_same_bytes(run, slug, tmp_path):
+    """Again without the press, from another folder: frames and ledger to the byte, nothing else."""
     code = (
         "import json, sys, papermill as pm\n"
         "pm.execute_notebook(sys.argv[1], sys.argv[2], parameters=json.loads(sys.argv[3]),"
         " progress_bar=False)\n"
     )
-    out = tmp_path / "out.ipynb"
-    work = tmp_path / "elsewhere"
+    out, frames, work = (tmp_path / name for name in ("out.ipynb", "frames", "elsewhere"))
     work.mkdir()
     source = Path(REPOSITORY) / "notebooks" / f"{slug}.ipynb"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SEEDBOOK_FRAMES")}
+    arguments = [str(source), str(out), json.dumps(run.record["parameters"])]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(source), str(out), json.dumps(sets)],
+        [sys.executable, "-c", code, *arguments],
         cwd=work,
-        env=environment,
+        env=os.environ
+        | warm.thread_environment(run.record["threads"])
+        | {"SEEDBOOK_FRAMES": str(frames)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     from seedbook import claims
 
-    record = claims.from_notebook(json.loads(out.read_text()))
-    assert record["seed"] is None and record["verdicts"]
+    assert claims.from_notebook(json.loads(out.read_text())) == run.claims
+    kept = {p.name: p.read_bytes() for p in (run.folder / "frames").glob("*.parquet")}
+    made = {p.name: p.read_bytes() for p in frames.glob("*.parquet")}
+    assert made and sorted(made) == sorted(kept)
+    for name, content in kept.items():
+        assert made[name] == content, name
     assert list(work.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_the_same_key_twice_is_byte_equal(run, slug):
-    shelf = run.folder.parents[2] / "again"
-    shutil.rmtree(shelf, ignore_errors=True)
-    plan = runner.prepare(slug, root=REPOSITORY, profile="smoke", shelf=shelf)
-    again = runner.start(plan).result()
-    for path in run.record["files"]:
-        if path.startswith("frames/") or path == "claims.json":
-            assert (again.folder / path).read_bytes() == (run.folder / path).read_bytes(), path
+def test_without_a_seed_papermill_draws_one_for_itself(tmp_path):
+    """The plainest call there is: no seed, no folder for frames."""
+    import papermill
+
+    out = tmp_path / "out.ipynb"
+    source = Path(REPOSITORY) / "notebooks" / "perfect_reconstruction.ipynb"
+    sets = runner.overrides(BOOK.chapter("perfect_reconstruction"), "smoke")
+    papermill.execute_notebook(source, out, parameters=sets, progress_bar=False, cwd=tmp_path)
+    from seedbook import claims
+
+    record = claims.from_notebook(json.loads(out.read_text()))
+    assert record["seed"] is None and record["verdicts"]
+    assert list(tmp_path.iterdir()) == [out]
