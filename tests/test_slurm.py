@@ -63,3 +63,11 @@ def test_values_reach_the_command_as_they_were_given(ran, tmp_path):
     out.write_text(probe)
     said = submit(out, 0).stdout
     assert repr("words=['a b', \"$(touch x)\"]") in said and "'--no-warm'" in said
+
+
+def test_a_full_run_is_not_given_the_time_of_a_smaller_one(ran, tmp_path):
+    out = tmp_path / "dice.sbatch"
+    assert export("dice", "-p", "n_throws=61", "--out", str(out)) == 0
+    assert directives(out)["time"] == "00:10:00"  # the least, over the seconds that it took
+    assert export("dice", "--profile", "full", "--out", str(out)) == 0
+    assert directives(out)["time"] == "01:00:00"  # no full run is recorded: the limit of a run

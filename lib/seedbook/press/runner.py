@@ -225,15 +225,20 @@ def prepare(
 
 
 def _expected(root: Path, slug: str, profile: str) -> dict[str, float]:
-    """Seconds per cell of a late run, of that profile if there is one; else of an edition."""
+    """Seconds per cell of a late run, of that profile if there is one; else of an edition.
+
+    Other profiles stand in, except for ``full``: theirs are too short for it, by hours at times.
+    """
     found: dict[str, float] = {}
+    others = profile != "full"
     for run in store.runs(root, slug)[:LOOK_BACK]:
         record = run.record
         cells = record.get("cells", {})
         if "method" in cells and record.get("profile") == profile:
             return cells
-        found = found or (cells if "method" in cells else {})
-    for name in (profile, *(() if found else ("quick", "full"))):
+        if "method" in cells and others:
+            found = found or cells
+    for name in (profile, *(("quick", "full") if others and not found else ())):
         path = root / "book" / "editions" / slug / name / "run.json"
         if path.is_file():
             return store.read_json(path).get("cells", {})
