@@ -17,13 +17,13 @@
 #
 # - *"The prior makes the errors."* In (1) a prior is powerless as long as the first factor is sharp. Without slips the common cipher has hardly a gap, with the same language.
 # - *"Rare strings are harder."* The twin reads the very same strings under the same cipher. What it lacks is a language in which they are rare.
-# - Whole strings exaggerate: the share right is about the sixth power of the share of right letters, so that 97 % of letters are five strings in six. Have them look for the letters in the verdict on x1.
+# - Whole strings exaggerate: the share right is about the sixth power of the share of right letters (the eighth in `full`, whose strings are longer), so that 97 % of letters are five strings in six. Have them look for the letters in the verdict on x1.
 # - At the floor nothing can show. A model that cannot decode at all has no gap, and with a chain of thought the gap has more room: neither says that leaning is weak or strong.
 # - The unit of c1 to c6 is the question. Intervals speak of other sentences, not of other models or tasks.
 #
 # ## The discussion
 #
-# *Autoregression or noisy data?* In the world it takes both a language to lean on and a reason to lean: slips, or for the rare cipher too little practice. "Noisy data" is thus half of one answer. Autoregression was not varied, since all networks are trained to continue texts, and the chapter cannot say what it adds.
+# *Autoregression or noisy data?* In the world it takes both a language to lean on and a reason to lean: slips, or for the rare cipher too little practice, which `full` makes good. "Noisy data" is thus half of one answer. Autoregression was not varied, since all networks are trained to continue texts, and the chapter cannot say what it adds.
 #
 # *A decoder that is not autoregressive?* The Viterbi decoder of exercise 2 searches over whole strings and has the gap all the more: it reads all of the most probable strings and none of the least probable, for it takes every string for prose. The training texts have a tenth of strings of any letters; a reader who reckons with that, too,
 # gets the least probable strings right again and errs in the middle bin only (computed for languages with the default parameters). The network lies between the two. So leaning on a prior is no peculiarity of writing from left to right, and this network leans more than its training texts justify.

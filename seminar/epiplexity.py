@@ -34,7 +34,7 @@
 # ## On the board
 #
 # 1. A falling loss curve over updates. Shade what lies above the final loss (S) and below it (H per update). Ask: who would pay only the lower part? Somebody who has the final model.
-# 2. The plane, H to the right and S upwards. Let the class place coins, biased coins, rule 15, rule 54, and rule 30 at 2, 8 and 24 steps; then show the figure.
+# 2. The plane, H to the right and S upwards. Let the class place coins, biased coins, rule 15, rule 54, and rule 30 at 2, 8 and very many steps; then show the figure.
 # 3. Shannon's chain rule, (4), written in both directions. Replace $H$ by $H_T$ and ask which step of the proof is gone: computing $P(x\mid y)$ from $P(y\mid x)$ by Bayes takes time that is not in the budget.
 # 4. A list: what changed S in this chapter though the rule stayed the same? Horizon, hidden cells, units, budget.
 #

@@ -20,7 +20,7 @@
 # - *"Greedy decoding ignores a minority."* By (2) it should, for a model that has learnt the mixture and nothing else. It does not hold here (x1), and learning by heart in many passes need not be the whole reason: the loss for examples seen once stands on the page too.
 # - `once` and `once junk` differ from `pairs` and `junk` in the number of different examples as well as in repetition. With equal updates one cannot have one without the other.
 # - *New* pairs are new as pairs. Each of the skills in them has been met, with others.
-# - The unit is a world; five hundred questions in one world make one number, and eight worlds an interval.
+# - The unit is a world; many hundred questions in one world make one number, and the worlds an interval. In `full` the worlds are of two kinds, and no mean tells that: have them look at the ticks.
 #
 # ## The discussion
 #
