@@ -37,6 +37,7 @@ PACKAGES = (
     "torch",
     "transformers",
 )
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}  # by flag, widest first
 # Names of exceptions; a kernel that died may have been killed for its memory.
 OUT_OF_MEMORY = ("DeadKernelError", "MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
 _PERCENT = re.compile(r"(\d{1,3})%\|")
@@ -579,16 +580,34 @@ def _on_gpu(plan: Plan) -> bool:
 
 def _device(plan: Plan, watch: gpu.Watch) -> dict[str, Any]:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        cpu = re.search(r"model name\s*:\s*(.+)", text)
-        name = cpu.group(1).strip() if cpu else ""
+        out = {"kind": "cpu"} | processor(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:
         import platform
 
-        name = platform.processor()
-    out = {"kind": "cpu", "name": name, "cores": os.cpu_count()}
+        out = {"kind": "cpu", "name": platform.processor()}
+    out["cores"] = os.cpu_count()
     if _on_gpu(plan):
         out |= {"kind": "cuda", "gpu": "a GPU of unknown name"} | watch.record()
+    return out
+
+
+def processor(cpuinfo: str) -> dict[str, str]:
+    """Name and vector instructions of a processor, from Linux's description of it.
+
+    The instructions decide in which order linear algebra sums, hence the last digits of a number;
+    processors of one name can differ in them.
+
+    >>> processor("model name : EPYC\\nflags : fpu sse2 avx avx2")
+    {'name': 'EPYC', 'vectors': 'AVX2'}
+    >>> processor("")
+    {'name': ''}
+    """
+    name = re.search(r"^model name\s*:\s*(.+)", cpuinfo, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)", cpuinfo, re.MULTILINE)
+    known = flags.group(1).split() if flags else []
+    out = {"name": name.group(1).strip() if name else ""}
+    for vectors in [v for flag, v in VECTORS.items() if flag in known][:1]:
+        out["vectors"] = vectors
     return out
 
 

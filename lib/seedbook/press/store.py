@@ -207,10 +207,11 @@ def fail(root: Path, slug: str, part: Path | None, failure: dict[str, Any]) -> P
 def device(record: dict[str, Any]) -> str:
     """What a run was computed on: the GPU where it had one, else the processor.
 
-    >>> device({"device": {"kind": "cuda", "name": "EPYC", "gpu": "H200"}})
+    >>> device({"device": {"kind": "cuda", "name": "EPYC", "vectors": "AVX2", "gpu": "H200"}})
     'H200'
-    >>> device({"device": {"kind": "cpu", "name": "EPYC"}})
-    'EPYC'
+    >>> device({"device": {"kind": "cpu", "name": "EPYC", "vectors": "AVX2"}})
+    'EPYC (AVX2)'
     """
     found = record["device"]
-    return found.get("gpu") or found.get("name") or found["kind"]
+    name = found.get("name") or found["kind"]
+    return found.get("gpu") or (f"{name} ({found['vectors']})" if "vectors" in found else name)
