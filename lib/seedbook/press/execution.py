@@ -579,12 +579,13 @@ def _on_gpu(plan: Plan) -> bool:
 
 
 def _device(plan: Plan, watch: gpu.Watch) -> dict[str, Any]:
+    out: dict[str, Any] = {"kind": "cpu"}
     try:
-        out = {"kind": "cpu"} | processor(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+        out |= processor(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:
         import platform
 
-        out = {"kind": "cpu", "name": platform.processor()}
+        out["name"] = platform.processor()
     out["cores"] = os.cpu_count()
     if _on_gpu(plan):
         out |= {"kind": "cuda", "gpu": "a GPU of unknown name"} | watch.record()
